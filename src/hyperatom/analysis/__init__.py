@@ -1,0 +1,1 @@
+"""Observables, one file each, and their error bars."""

@@ -1,0 +1,1 @@
+"""A whole run: learn, freeze, produce; its directory and its certificate."""

@@ -1,0 +1,1 @@
+"""Anything cheap that gives energies: learned or classical."""

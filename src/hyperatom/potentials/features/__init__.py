@@ -1,0 +1,1 @@
+"""What a learned potential sees of an atom's surroundings."""

@@ -1,0 +1,1 @@
+"""First principles: engines, and the store of everything they have said."""

@@ -1,0 +1,1 @@
+"""Ensembles, dynamics, proposals and the one Metropolis."""

@@ -1,0 +1,19 @@
+"""The only physical constants of the package.
+
+Inside: energy eV, length Å, mass amu, time sqrt(amu Å^2 / eV), temperature K, stress eV/Å^3.
+At the surface: time in fs, pressure in GPa. Values: CODATA 2014, the set that ASE uses.
+"""
+
+from typing import Final
+
+BOLTZMANN: Final = 8.617330337217213e-05
+"""Boltzmann constant, eV/K."""
+
+FEMTOSECOND: Final = 0.09822694788464063
+"""One femtosecond in internal time, sqrt(amu Å^2 / eV)."""
+
+GIGAPASCAL: Final = 0.006241509125883258
+"""One gigapascal in eV/Å^3."""
+
+MILLI: Final = 1.0e-3
+"""For printing meV."""
