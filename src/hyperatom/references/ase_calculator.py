@@ -1,0 +1,242 @@
+"""Any ASE calculator as the reference: guarded, checked, retried once.
+
+reference = AseReference("tblite.ase.TBLite", {"method": "GFN1-xTB", "accuracy": 0.1})
+evaluation = reference.evaluate(configuration)
+"""
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.configuration import Configuration
+from hyperatom.errors import HyperatomError, InputError
+from hyperatom.evaluation import Evaluation
+from hyperatom.references.engine_message import Message, unpack
+from hyperatom.references.engine_process import (
+    EngineCrash,
+    EngineException,
+    EngineFailure,
+    EngineProcess,
+)
+
+_LOOK_AT_OUTPUT = "Look at the engine's own output and at the configuration."
+
+
+@dataclass(frozen=True)
+class EnginePreset:
+    """An engine with settings known to work, and whom to cite.
+
+    | field            | meaning                                                            |
+    |------------------|--------------------------------------------------------------------|
+    | `calculator`     | import path of an ASE calculator                                   |
+    | `keywords`       | its keywords                                                       |
+    | `retry_keywords` | what changes in the second attempt; not the converged energy       |
+    | `citation`       | authors, title, journal                                            |
+    | `doi`            | of the citation                                                    |
+    """
+
+    calculator: str
+    keywords: Mapping[str, Any]
+    retry_keywords: Mapping[str, Any] = field(default_factory=dict)
+    citation: str = ""
+    doi: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class EngineEvaluation(Evaluation):
+    """An evaluation by an engine, and the number of attempts it took."""
+
+    attempts: int = 1
+
+
+class AseReference:
+    """A `Reference` made of any ASE calculator.
+
+    `calculator` is the import path of a calculator class, or of a function that returns a
+    calculator, where its keywords are more than JSON can say. The energy is the force-consistent
+    (free) energy wherever the engine offers one: its gradient are the forces, and a smeared
+    engine's ensemble is that of its Mermin free energy. The stress is asked for only where all
+    three directions are periodic and the engine has it.
+
+    A calculator is made new for each evaluation in a process of its own (`engine_process`). An
+    engine that raises, or answers with numbers that are not finite, is asked once more with
+    `retry_keywords` on top of `keywords`; one that crashes is asked once more in any case.
+    `time_out` in s (None: wait for ever). With more than one of `threads` most engines sum in an
+    order of their own and are no longer reproducible to the bit. Up to `workers` evaluations run
+    at the same time, asked for from as many threads. The engines' output goes to `log_directory`.
+
+    `identity` knows the version of the Python package. Where that only drives another program,
+    name the program's version in `note`.
+
+    Raises `InputError` where the engine is not installed, misspelt, or refuses its keywords.
+    """
+
+    def __init__(
+        self,
+        calculator: str,
+        keywords: Mapping[str, Any] | None = None,
+        retry_keywords: Mapping[str, Any] | None = None,
+        *,
+        time_out: float | None = 3600.0,
+        threads: int = 1,
+        workers: int = 1,
+        log_directory: Path | None = None,
+        note: str = "",
+    ) -> None:
+        self.calculator = calculator.removeprefix("ase:")
+        self.keywords = dict(keywords or {})
+        self.retry_keywords = dict(retry_keywords or {})
+        settings: dict[str, Any] = {
+            "calculator": self.calculator,
+            "keywords": self.keywords,
+            "retry_keywords": self.retry_keywords,
+            **({"note": note} if note else {}),
+        }
+        _canonical(settings)
+        if log_directory is not None:
+            log_directory.mkdir(parents=True, exist_ok=True)
+        self._processes = [
+            EngineProcess(
+                self.calculator,
+                self.keywords,
+                time_out=time_out,
+                threads=threads,
+                log=log_directory / f"engine-{number}.log" if log_directory else None,
+            )
+            for number in range(1, workers + 1)
+        ]
+        # Last in, first out: with few threads asking, few processes are ever started.
+        self._idle: queue.LifoQueue[EngineProcess] = queue.LifoQueue()
+        for process in reversed(self._processes):
+            self._idle.put(process)
+        self._closed = threading.Event()
+        try:
+            self._processes[0].start()
+        except BaseException:
+            self.close()
+            raise
+        self._version = self._processes[0].version
+        self._identity = _canonical({**settings, "version": self._version})
+
+    @classmethod
+    def from_preset(cls, preset: EnginePreset, **settings: Any) -> Self:
+        """The reference of a preset; `settings` are those of the constructor."""
+        return cls(preset.calculator, preset.keywords, preset.retry_keywords, **settings)
+
+    @property
+    def identity(self) -> str:
+        """Canonical JSON of import path, keywords, retry keywords and version of the engine.
+
+        Retry keywords are part of it: a label may stem from a second attempt.
+        """
+        return self._identity
+
+    def evaluate(self, configuration: Configuration) -> EngineEvaluation:
+        """Energy (eV), forces (eV/Å) and, where three directions are periodic, stress (eV/Å^3).
+
+        Raises `ReferenceFailure` where there is no trustworthy answer.
+        """
+        process = self._check_out()
+        try:
+            try:
+                return self._attempt(process, configuration, self.keywords, 1)
+            except (EngineException, EngineCrash, _NotFinite) as failure:
+                if not self.retry_keywords and not isinstance(failure, EngineCrash):
+                    raise  # a new calculator with the same settings would only say the same
+            return self._attempt(process, configuration, self.keywords | self.retry_keywords, 2)
+        finally:
+            self._idle.put(process)
+
+    def close(self) -> None:
+        """End all processes; evaluations under way raise `HyperatomError`."""
+        self._closed.set()
+        for process in self._processes:
+            process.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_out(self) -> EngineProcess:
+        while not self._closed.is_set():
+            with suppress(queue.Empty):
+                return self._idle.get(timeout=1.0)
+        raise HyperatomError("The reference has been closed.", "Open it anew to evaluate more.")
+
+    def _attempt(
+        self,
+        process: EngineProcess,
+        configuration: Configuration,
+        keywords: Mapping[str, Any],
+        number: int,
+    ) -> EngineEvaluation:
+        start = time.perf_counter()
+        try:
+            answer = process.compute(configuration, keywords)
+            energy, forces, stress = _checked(answer, configuration)
+        except EngineFailure as failure:
+            failure.attempts = number
+            raise
+        return EngineEvaluation(
+            energy=energy,
+            forces=forces,
+            stress=stress,
+            origin=f"{self.calculator} ({self._version})",
+            seconds=time.perf_counter() - start,
+            attempts=number,
+        )
+
+
+class _NotFinite(EngineFailure):
+    """The engine answered with NaN or infinity."""
+
+
+def _checked(
+    answer: Message, configuration: Configuration
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+    for name in ("numbers", "positions", "cell"):
+        if not np.array_equal(unpack(answer[name]), getattr(configuration, name)):
+            raise EngineFailure(
+                f"The engine changed the {name}: it answered for another configuration.",
+                "Switch off relaxation and dynamics in the engine's keywords.",
+            )
+    energy, forces = unpack(answer["energy"]), unpack(answer["forces"])
+    stress = unpack(answer["stress"]) if "stress" in answer else None
+    if stress is not None and stress.shape == (3, 3):
+        stress = ((stress + stress.T) / 2.0).flat[[0, 4, 8, 5, 2, 1]]
+    for name, array, shape in (
+        ("energy", energy, ()),
+        ("forces", forces, (configuration.n_atoms, 3)),
+        ("stress", stress, (6,)),
+    ):
+        if array is None:
+            continue
+        if array.shape != shape:
+            raise EngineFailure(
+                f"The engine's {name} has shape {array.shape} instead of {shape}.", _LOOK_AT_OUTPUT
+            )
+        if not np.all(np.isfinite(array)):
+            raise _NotFinite(f"The engine's {name} is not finite.", _LOOK_AT_OUTPUT)
+    return float(energy), forces, stress
+
+
+def _canonical(settings: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The engine's keywords cannot be written as JSON: {error}.",
+            "Use numbers, texts, lists and dictionaries, or give the import path of a function "
+            "that returns the calculator.",
+        ) from error
