@@ -1,0 +1,208 @@
+"""Neighbour lists: for every atom the atoms within a cutoff, sorted by species, in fixed slots."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.errors import InputError
+from hyperatom.geometry.cells import complete_cell, lattice_translations
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+SLOT_MULTIPLE = 8
+"""Slots come in multiples of this: a vector register is filled, and few shapes are compiled."""
+
+CAPACITY_MARGIN = 1.15
+"""Slots grow to this multiple of the need, so that a fluctuation does not compile again."""
+
+
+class SlotsExceededError(Exception):
+    """More neighbours than slots: make the list again with room for `needed` of each species."""
+
+    def __init__(self, needed: tuple[int, ...], capacity: tuple[int, ...]) -> None:
+        super().__init__(f"{needed} neighbours of each species in {capacity} slots")
+        self.needed = needed
+        self.capacity = capacity
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """All neighbours of all atoms, in fixed slots.
+
+    The slots of an atom are divided by neighbour species: the first `slots[0]` belong to species 0,
+    the next `slots[1]` to species 1, and so on, so that the density of one species is a sum over
+    one contiguous range. A slot without a neighbour holds the atom itself, shifted beyond the
+    cutoff: whatever vanishes smoothly at the cutoff needs no mask.
+
+    | field     | shape                 | unit | meaning                                        |
+    |-----------|-----------------------|------|------------------------------------------------|
+    | `index`   | (n_atoms, n_slots)    | -    | atom j in each slot of atom i                  |
+    | `shift`   | (3, n_atoms, n_slots) | Å    | r_ij = positions[j] + shift - positions[i]     |
+    | `reverse` | (n_atoms, n_slots)    | -    | flat slot that holds the same pair seen from j |
+    | `slots`   | (n_species,)          | -    | number of slots of each neighbour species      |
+    """
+
+    index: Any
+    shift: Any
+    reverse: Any
+    slots: tuple[int, ...]
+
+
+def pairs(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    periodic: NDArray[np.bool_],
+    cutoff: float,
+) -> Pairs:
+    """Every pair within the cutoff once: atoms i and j, and the lattice translation of j.
+
+    The vector of a pair is `positions[j] + translation @ cell - positions[i]`, for the positions
+    given, inside the cell or not. An atom and its own image are a pair too. Returns (n_pairs,),
+    (n_pairs,) and (n_pairs, 3).
+    """
+    from vesin import NeighborList
+
+    positions = np.asarray(positions, dtype=np.float64)
+    periodic = np.asarray(periodic, dtype=bool)
+    if not np.isfinite(positions).all():
+        raise InputError(
+            "A neighbour list was asked for positions that are not finite.",
+            "Look for overlapping atoms or too long a time step.",
+        )
+    box = complete_cell(cell, periodic)
+    translations = lattice_translations(positions, cell, periodic)
+    inside = positions - translations @ box
+    finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
+    i, j, lattice = finder.compute(inside, box, periodic, quantities="ijS")
+    i, j = i.astype(np.int64), j.astype(np.int64)
+    return i, j, lattice.astype(np.int64) + translations[i] - translations[j]
+
+
+def find_neighbours(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    periodic: NDArray[np.bool_],
+    species: NDArray[np.int64],
+    n_species: int,
+    cutoff: float,
+    capacity: tuple[int, ...] | None = None,
+) -> Neighbours:
+    """Neighbours of every atom within the cutoff, by species.
+
+    | array       | shape        | unit | meaning                                                  |
+    |-------------|--------------|------|----------------------------------------------------------|
+    | `positions` | (n_atoms, 3) | Å    | inside the cell or not                                   |
+    | `cell`      | (3, 3)       | Å    | lattice vectors as rows                                  |
+    | `periodic`  | (3,)         | -    | periodic along each lattice vector?                      |
+    | `species`   | (n_atoms,)   | -    | species of each atom, counted from zero                  |
+    | `capacity`  | (n_species,) | -    | slots of each species; the least that suffices if absent |
+
+    Raises `SlotsExceededError` when an atom has more neighbours of a species than slots.
+    """
+    species = np.asarray(species)
+    n_atoms = len(species)
+    i, j, lattice = pairs(positions, cell, periodic, cutoff)
+    n_pairs = len(i)
+    centre = np.concatenate([i, j])
+    neighbour = np.concatenate([j, i])
+
+    # Rank of each directed pair among those of the same centre and neighbour species, by counting.
+    group = centre * n_species + species[neighbour]
+    counts = np.bincount(group, minlength=n_atoms * n_species)
+    order = _counting_sort(group, counts)
+    first = np.cumsum(counts) - counts
+    rank = np.empty(2 * n_pairs, dtype=np.int64)
+    rank[order] = np.arange(2 * n_pairs) - np.repeat(first, counts)
+
+    needed = tuple(int(n) for n in counts.reshape(n_atoms, n_species).max(axis=0, initial=0))
+    if capacity is None:
+        capacity = tuple(_round_up(n) for n in needed)
+    if any(n > room for n, room in zip(needed, capacity, strict=True)):
+        raise SlotsExceededError(needed, capacity)
+
+    n_slots = sum(capacity)
+    offset = np.cumsum(capacity) - np.asarray(capacity)
+    slot = centre * n_slots + offset[species[neighbour]] + rank
+    index = np.repeat(np.arange(n_atoms, dtype=np.int32), n_slots)
+    index[slot] = neighbour
+    shift = np.zeros((3, n_atoms * n_slots))
+    shift[0] = 2.0 * cutoff
+    vectors = (lattice @ complete_cell(cell, periodic)).T
+    shift[:, slot[:n_pairs]] = vectors
+    shift[:, slot[n_pairs:]] = -vectors
+    reverse = np.arange(n_atoms * n_slots, dtype=np.int32)
+    reverse[slot[:n_pairs]] = slot[n_pairs:]
+    reverse[slot[n_pairs:]] = slot[:n_pairs]
+    return Neighbours(
+        index=index.reshape(n_atoms, n_slots),
+        shift=shift.reshape(3, n_atoms, n_slots),
+        reverse=reverse.reshape(n_atoms, n_slots),
+        slots=tuple(capacity),
+    )
+
+
+class NeighbourLists:
+    """Makes neighbour lists of one set of atoms in one cell, all with the same number of slots.
+
+    Lists reach `skin` beyond the cutoff: one stays right until an atom has moved by skin/2. The
+    slots grow when they no longer suffice, by 15 % and to a multiple of 8, and never shrink.
+    """
+
+    def __init__(
+        self,
+        cell: NDArray[np.float64],
+        periodic: NDArray[np.bool_],
+        species: NDArray[np.int64],
+        n_species: int,
+        cutoff: float,
+        skin: float,
+        capacity: tuple[int, ...] | None = None,
+    ) -> None:
+        self.cell = np.array(cell, dtype=np.float64)
+        self.periodic = np.array(periodic, dtype=bool)
+        self.species = np.array(species)
+        self.n_species = n_species
+        self.cutoff = cutoff
+        self.skin = skin
+        self.capacity = capacity
+
+    def make(self, positions: NDArray[np.float64]) -> Neighbours:
+        """The list for `positions` (n_atoms, 3), in Å, inside the cell or not."""
+        try:
+            neighbours = self._find(positions)
+        except SlotsExceededError as exceeded:
+            self.capacity = tuple(
+                _round_up(round(CAPACITY_MARGIN * n)) if n > room else room
+                for n, room in zip(exceeded.needed, exceeded.capacity, strict=True)
+            )
+            neighbours = self._find(positions)
+        self.capacity = neighbours.slots
+        return neighbours
+
+    def _find(self, positions: NDArray[np.float64]) -> Neighbours:
+        return find_neighbours(
+            positions,
+            self.cell,
+            self.periodic,
+            self.species,
+            self.n_species,
+            self.cutoff + self.skin,
+            self.capacity,
+        )
+
+
+def _round_up(count: int) -> int:
+    return -(-count // SLOT_MULTIPLE) * SLOT_MULTIPLE
+
+
+def _counting_sort(group: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    # Building a sparse matrix by rows is a counting sort, several times faster than argsort.
+    from scipy.sparse import coo_array
+
+    n = len(group)
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    rows = coo_array((np.ones(n, dtype=np.int8), (group, np.arange(n))), shape=(len(counts), n))
+    return np.asarray(rows.tocsr().indices, dtype=np.int64)

@@ -1,0 +1,109 @@
+"""Bispectrum: the invariants of third order in the density (four-body functions)."""
+
+from functools import cache
+from itertools import combinations_with_replacement
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+
+def degree_triples(max_degree: int) -> list[tuple[int, int, int]]:
+    """Degrees l1 <= l2 <= l3 that couple to an invariant with even parity.
+
+    The triangle inequality l3 <= l1 + l2 makes it invariant under rotation, an even sum under
+    inversion.
+    """
+    return [
+        (first, second, third)
+        for first, second, third in combinations_with_replacement(range(max_degree + 1), 3)
+        if third <= first + second and (first + second + third) % 2 == 0
+    ]
+
+
+@cache
+def coupling(first: int, second: int, third: int) -> NDArray[np.float64]:
+    """Real Gaunt coefficients: the mean of Y_l1m1 Y_l2m2 Y_l3m3 over the sphere, scaled.
+
+    Exact quadrature: Gauss-Legendre in z, equal spacing in the azimuth. Scaled so that the squares
+    sum to one, which makes the coupling an isometric invariant. The coefficients are symmetric
+    under any permutation of the three (l, m). Shape (2 l1 + 1, 2 l2 + 1, 2 l3 + 1).
+    """
+    from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
+
+    total = first + second + third
+    z, weight = np.polynomial.legendre.leggauss(total // 2 + 1)
+    azimuth = 2.0 * np.pi * np.arange(total + 1) / (total + 1)
+    sine = np.sqrt(1.0 - z * z)[:, None]
+    grid = (sine * np.cos(azimuth), sine * np.sin(azimuth), z[:, None] + 0.0 * azimuth)
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        x, y, plane = (jnp.asarray(axis.reshape(1, -1), dtype=jnp.float64) for axis in grid)
+        harmonics = np.asarray(real_spherical_harmonics(x, y, plane, max(first, second, third)))[0]
+    weights = np.repeat(weight, total + 1)
+    parts = [harmonics[n * n : (n + 1) ** 2] for n in (first, second, third)]
+    integral = np.einsum("ag,bg,cg,g->abc", *parts, weights)
+    integral[np.abs(integral) < 1e-12 * np.abs(integral).max()] = 0.0
+    return np.asarray(integral / np.linalg.norm(integral))
+
+
+@cache
+def channel_triples(
+    n_channels: int, degrees: tuple[int, int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Channels (a, b, c) such that no product A_al1 A_bl2 A_cl3 appears twice.
+
+    Where two degrees are equal the product is symmetric in their channels: these are ordered.
+    """
+    a, b, c = (grid.ravel() for grid in np.indices((n_channels,) * 3))
+    keep = np.ones(len(a), dtype=bool)
+    if degrees[0] == degrees[1]:
+        keep &= a <= b
+    if degrees[1] == degrees[2]:
+        keep &= b <= c
+    return a[keep], b[keep], c[keep]
+
+
+def bispectrum(density: jax.Array, max_degree: int) -> jax.Array:
+    """B_{al1,bl2,cl3} = sum_{m1 m2 m3} C^{l1l2l3}_{m1m2m3} A_al1m1 A_bl2m2 A_cl3m3.
+
+    The four-body functions of the atomic cluster expansion (Drautz, Phys. Rev. B 99, 014104 (2019),
+    section III) and of Bartók et al. (2010). Only even l1 + l2 + l3, every product once. The
+    products of two channels are coupled to degree l3 first, then contracted with the third.
+
+    | array     | shape                                      | meaning                            |
+    |-----------|--------------------------------------------|------------------------------------|
+    | `density` | (n_block, n_channels, >= (max_degree+1)^2) | A, position l^2 + l + m            |
+    | returns   | (n_block, n_features)                      | by `degree_triples`, then channels |
+    """
+    n_channels = density.shape[1]
+    # Atoms last: every product below is then a long vector operation.
+    parts = [
+        jnp.moveaxis(density[:, :, degree * degree : (degree + 1) ** 2], 0, 2)
+        for degree in range(max_degree + 1)
+    ]
+    features = []
+    for degrees in degree_triples(max_degree):
+        a, b, c = channel_triples(n_channels, degrees)
+        pair_keys, pair_of = np.unique(a * n_channels + b, return_inverse=True)
+        left, right = pair_keys // n_channels, pair_keys % n_channels
+        coefficients = coupling(*degrees)
+        total: jax.Array | float = 0.0
+        for m3 in range(2 * degrees[2] + 1):
+            coupled: jax.Array | float = 0.0
+            for m1, m2 in zip(*np.nonzero(coefficients[:, :, m3]), strict=True):
+                value = float(coefficients[m1, m2, m3])
+                coupled = coupled + value * (
+                    parts[degrees[0]][left, m1] * parts[degrees[1]][right, m2]
+                )
+            assert isinstance(coupled, jax.Array)
+            total = total + coupled[pair_of] * parts[degrees[2]][c, m3]
+        features.append(total)
+    return jnp.concatenate(features, axis=0).T
+
+
+def n_bispectrum(n_channels: int, max_degree: int) -> int:
+    """Number of features that `bispectrum` returns."""
+    return sum(
+        len(channel_triples(n_channels, degrees)[0]) for degrees in degree_triples(max_degree)
+    )

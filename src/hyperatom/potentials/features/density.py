@@ -1,0 +1,167 @@
+"""The density of neighbours around an atom, and its invariants as features.
+
+    A[s, n, lm] = sum over neighbours j of species s of R_n(r_ij) Y_lm(r_ij / |r_ij|)
+
+The layout decides the speed. Coordinates are three planes (3, n_block, n_slots), every intermediate
+has the neighbour on its last axis, and the sum over neighbours is a batched matrix product of
+(n_radial, n_slots) with (n_slots, n_lm), one per species over that species' own slots only. Call it
+on a few dozen atoms at a time: the intermediates then stay in the cache.
+"""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from hyperatom.errors import InputError
+from hyperatom.potentials.features.bispectrum import bispectrum, n_bispectrum
+from hyperatom.potentials.features.power_spectrum import n_power_spectrum, power_spectrum
+from hyperatom.potentials.features.radial import radial_functions
+from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
+
+
+@dataclass(frozen=True)
+class DensitySettings:
+    """Which density, and which of its invariants are features.
+
+    | field                     | unit | meaning                                         |
+    |---------------------------|------|-------------------------------------------------|
+    | `species`                 | -    | atomic numbers, in the order of the channels    |
+    | `cutoff`                  | Å    | beyond it the density is zero                   |
+    | `n_radial`                | -    | radial functions per species                    |
+    | `max_degree`              | -    | greatest l of the spherical harmonics           |
+    | `crowding`                | -    | of the radial functions (see `radial_map`)      |
+    | `radial`                  | -    | are the two-body sums A[s, n, 00] features?     |
+    | `power_spectrum_radial`   | -    | radial functions in the power spectrum; 0: none |
+    | `power_spectrum_degree`   | -    | its greatest degree                             |
+    | `power_spectrum_diagonal` | -    | only squares of channels?                       |
+    | `bispectrum_radial`       | -    | radial functions in the bispectrum; 0: none     |
+    | `bispectrum_degree`       | -    | its greatest degree                             |
+    """
+
+    species: tuple[int, ...]
+    cutoff: float = 5.0
+    n_radial: int = 8
+    max_degree: int = 4
+    crowding: float = 0.0
+    radial: bool = True
+    power_spectrum_radial: int = 8
+    power_spectrum_degree: int = 4
+    power_spectrum_diagonal: bool = False
+    bispectrum_radial: int = 0
+    bispectrum_degree: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.species and self.cutoff > 0.0 and self.n_radial > 0 and self.max_degree >= 0):
+            raise InputError(
+                f"A density needs species, a cutoff and radial functions; found {self}.",
+                "Give at least one species, a positive cutoff and n_radial of at least 1.",
+            )
+        if max(self.power_spectrum_radial, self.bispectrum_radial) > self.n_radial:
+            raise InputError(
+                f"The invariants ask for more radial functions than the {self.n_radial} there are.",
+                "Raise n_radial.",
+            )
+        if max(self.power_spectrum_degree, self.bispectrum_degree) > self.max_degree:
+            raise InputError(
+                f"The invariants ask for degrees beyond max_degree = {self.max_degree}.",
+                "Raise max_degree.",
+            )
+
+
+class DensityFeatures:
+    """Displacements of neighbours -> density -> invariant features of each atom.
+
+    `blocks` names the feature columns of each body order: `radial` (two-body), `power_spectrum`
+    (three-body), `bispectrum` (four-body). `n_features`, `n_channels` (species x radial) and `n_lm`
+    are the sizes.
+    """
+
+    def __init__(self, settings: DensitySettings) -> None:
+        self.settings = settings
+        n_species = len(settings.species)
+        self.n_channels = n_species * settings.n_radial
+        self.n_lm = (settings.max_degree + 1) ** 2
+        sizes = {
+            "radial": self.n_channels if settings.radial else 0,
+            "power_spectrum": n_power_spectrum(
+                n_species * settings.power_spectrum_radial,
+                settings.power_spectrum_degree,
+                settings.power_spectrum_diagonal,
+            ),
+            "bispectrum": n_bispectrum(
+                n_species * settings.bispectrum_radial, settings.bispectrum_degree
+            ),
+        }
+        self.blocks: dict[str, slice] = {}
+        self.n_features = 0
+        for name, size in sizes.items():
+            self.blocks[name] = slice(self.n_features, self.n_features + size)
+            self.n_features += size
+
+    def __call__(self, displacements: jax.Array, slots: tuple[int, ...]) -> jax.Array:
+        """The features of each atom, (n_block, n_features); arguments as in `density`."""
+        return self.invariants(self.density(displacements, slots))
+
+    def density(self, displacements: jax.Array, slots: tuple[int, ...]) -> jax.Array:
+        """A[s, n, lm] = sum_j R_n(r_ij) Y_lm(r_ij).
+
+        | array           | shape                       | unit | meaning                         |
+        |-----------------|-----------------------------|------|---------------------------------|
+        | `displacements` | (3, n_block, n_slots)       | Å    | r_ij; never zero                |
+        | `slots`         | (n_species,)                | -    | slots of each species, in order |
+        | returns         | (n_block, n_channels, n_lm) | -    | channel = s * n_radial + n      |
+        """
+        settings = self.settings
+        x, y, z = displacements
+        square = x * x + y * y + z * z
+        inverse = jax.lax.rsqrt(square)
+        radial = radial_functions(
+            square * inverse, settings.cutoff, settings.n_radial, settings.crowding
+        )
+        harmonics = real_spherical_harmonics(
+            x * inverse, y * inverse, z * inverse, settings.max_degree
+        )
+        densities, start = [], 0
+        for count in slots:
+            of_species = slice(start, start + count)
+            densities.append(
+                jax.lax.dot_general(
+                    radial[:, :, of_species],
+                    harmonics[:, :, of_species],
+                    (((2,), (2,)), ((0,), (0,))),
+                )
+            )
+            start += count
+        return jnp.concatenate(densities, axis=1)
+
+    def invariants(self, density: jax.Array) -> jax.Array:
+        """Features that neither rotation nor inversion changes: (n_block, n_features)."""
+        settings = self.settings
+        n_block = density.shape[0]
+        channels = density.reshape(n_block, len(settings.species), settings.n_radial, self.n_lm)
+
+        def chosen(n_radial: int, degree: int) -> jax.Array:
+            return channels[:, :, :n_radial, : (degree + 1) ** 2].reshape(
+                n_block, -1, (degree + 1) ** 2
+            )
+
+        features = []
+        if settings.radial:
+            features.append(density[:, :, 0])
+        if settings.power_spectrum_radial:
+            features.append(
+                power_spectrum(
+                    chosen(settings.power_spectrum_radial, settings.power_spectrum_degree),
+                    settings.power_spectrum_degree,
+                    settings.power_spectrum_diagonal,
+                )
+            )
+        if settings.bispectrum_radial:
+            features.append(
+                bispectrum(
+                    chosen(settings.bispectrum_radial, settings.bispectrum_degree),
+                    settings.bispectrum_degree,
+                )
+            )
+        return jnp.concatenate(features, axis=1)
