@@ -167,6 +167,9 @@ def test_degenerate_series() -> None:
     assert (stuck.value, stuck.n_effective, stuck.autocorrelation_time) == (0.1, 1.0, 1000.0)
     assert math.isnan(stuck.error)
     assert "never vary" in stuck.warning
+    both = estimate_mean([[1.0] * 10, [2.0] * 10], "eV", "exact")  # started apart, never moved
+    assert (both.value, both.n_effective) == (1.5, 1.0)
+    assert math.isnan(both.error)
     for n_samples in (3, 4, 5, 9):
         short = estimate_mean(np.arange(n_samples), "eV", "exact")
         assert short.error > 0.0

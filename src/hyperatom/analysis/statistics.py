@@ -170,15 +170,18 @@ def sokal_inefficiency(walkers: Sequence[Array]) -> Array:
 def autocorrelation_time(series: Walkers) -> float:
     """g = 1 + 2 sum rho of one or several walkers, the larger of the two windows, at least 1.
 
-    A series that never varies gives its own length; an empty one 1.
+    Walkers that never move, each at a place of its own or all at one, give the number of samples;
+    no samples give 1.
     """
     walkers = [walker for walker in as_walkers(series) if len(walker)]
     n_samples = sum(len(walker) for walker in walkers)
     if n_samples < 2:
         return 1.0
     sokal = float(sokal_inefficiency(walkers))
-    if n_samples == 2 or _constant(np.concatenate(walkers)):
+    if n_samples == 2:
         return sokal
+    if all(_constant(walker) for walker in walkers):
+        return float(n_samples)
     lengths = {len(walker) for walker in walkers}
     if len(lengths) > 1:
         # pymbar's several-walker estimator wants equal lengths; Sokal's already saw them all.
@@ -200,8 +203,8 @@ def estimate_mean(series: Walkers, unit: str, kind: Kind) -> Estimate:
     """The mean of correlated samples with its standard error sqrt(C(0) / (N_eff - 1)).
 
     The minus one undoes the variance lost to the fitted mean. No samples: value NaN, N_eff 0. One
-    sample, or a series that never varies: N_eff 1 and error NaN, since a chain that never moved
-    says nothing about its own spread. Raises `InputError` where a sample is not finite.
+    sample, or walkers that never moved: N_eff 1 and error NaN, since a chain that never moved says
+    nothing about its own spread. Raises `InputError` where a sample is not finite.
     """
     walkers = [walker for walker in as_walkers(series) if len(walker)]
     if not walkers:

@@ -1,0 +1,189 @@
+"""What a report shows: plain arrays and texts, nothing about files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.analysis.radial_distribution import RadialDistributionResult
+from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
+from hyperatom.errors import InputError
+from hyperatom.report.citations import Citation
+from hyperatom.units import BOLTZMANN
+
+LEARN = "learn"
+PRODUCE = "produce"
+
+
+@dataclass(frozen=True, eq=False)
+class SystemDescription:
+    """What was computed, and by which engine.
+
+    | field         | shape  | unit | meaning                                              |
+    |---------------|--------|------|------------------------------------------------------|
+    | `formula`     | text   | -    | as people write it, `Si24O48`                        |
+    | `n_atoms`     | scalar | -    | number of atoms                                      |
+    | `cell`        | (3, 3) | Å    | lattice vectors as rows, of the first configuration  |
+    | `temperature` | scalar | K    |                                                      |
+    | `engine`      | text   | -    | identity of the reference                            |
+    | `versions`    | mapping| -    | version of each piece of software                    |
+    """
+
+    formula: str
+    n_atoms: int
+    cell: Array
+    temperature: float
+    engine: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ProposalTable:
+    """Every proposal of every walker, in the order in which they were decided.
+
+    All fields have shape (n_proposals,).
+
+    | field               | unit     | meaning                                                    |
+    |---------------------|----------|------------------------------------------------------------|
+    | `phase`             | -        | "learn" or "produce"                                       |
+    | `walker`            | -        | which chain                                                |
+    | `calls`             | -        | reference calls so far, of all walkers, this one included  |
+    | `accepted`          | -        | whether the chain moved                                    |
+    | `veto`              | -        | why it was rejected without the reference, or ""           |
+    | `delta_h`           | eV       | change of the reference's Hamiltonian; NaN without a call  |
+    | `guide_error`       | meV/atom | (U_D-U_M)(x') - (U_D-U_M)(x), by atom; NaN without a call  |
+    | `trajectory_length` | fs       | length of the trajectory                                   |
+    | `energy`            | eV       | reference energy of the chain's state after the decision   |
+
+    Raises `InputError` where the lengths differ or a phase is unknown.
+    """
+
+    phase: NDArray[np.str_]
+    walker: NDArray[np.int64]
+    calls: NDArray[np.int64]
+    accepted: NDArray[np.bool_]
+    veto: NDArray[np.str_]
+    delta_h: Array
+    guide_error: Array
+    trajectory_length: Array
+    energy: Array
+
+    def __post_init__(self) -> None:
+        kinds = (np.str_, np.int64, np.int64, np.bool_, np.str_, *(np.float64,) * 4)
+        for column, kind in zip(fields(self), kinds, strict=True):
+            values: NDArray[Any] = np.asarray(getattr(self, column.name), dtype=kind).ravel()
+            object.__setattr__(self, column.name, values)
+            if len(values) != len(self.phase):
+                raise InputError(
+                    f"The column '{column.name}' of the proposals has {len(values)} entries, "
+                    f"'phase' has {len(self.phase)}."
+                )
+        unknown = set(self.phase.tolist()) - {LEARN, PRODUCE}
+        if unknown:
+            raise InputError(f"Unknown phase '{sorted(unknown)[0]}': use '{LEARN}' or '{PRODUCE}'.")
+
+    def __len__(self) -> int:
+        return len(self.phase)
+
+    @property
+    def produced(self) -> NDArray[np.bool_]:
+        """Which proposals the frozen guide made."""
+        return np.asarray(self.phase == PRODUCE)
+
+    def by_walker(self, values: Array, chosen: NDArray[np.bool_]) -> list[Array]:
+        """`values` of the `chosen` proposals, one series per walker; NaN left out."""
+        chosen = chosen & np.isfinite(values)
+        return [values[chosen & (self.walker == w)] for w in np.unique(self.walker[chosen])]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What the run has cost: numbers of calls, and wall seconds.
+
+    `calls_per_independent_sample` is NaN as long as it is unknown.
+    """
+
+    calls_learn: int
+    calls_produce: int
+    failures: int
+    cache_hits: int
+    seconds_guide: float
+    seconds_fit: float
+    seconds_reference: float
+    seconds_overhead: float
+    calls_per_independent_sample: float
+
+    @property
+    def calls(self) -> int:
+        """Reference calls of both phases."""
+        return self.calls_learn + self.calls_produce
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question put to the run: passed, failed, or undecided (None), and why in a sentence."""
+
+    name: str
+    passed: bool | None
+    sentence: str
+    numbers: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """All checks, and what they amount to in one sentence."""
+
+    checks: tuple[Check, ...]
+    verdict: str
+
+    @property
+    def passed(self) -> bool | None:
+        """False if any check failed; True if all passed; None otherwise."""
+        outcomes = [check.passed for check in self.checks]
+        if False in outcomes:
+            return False
+        return True if outcomes and None not in outcomes else None
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything a report shows. `energy` is the mean by atom, in eV/atom.
+
+    `distribution` says in words what was sampled; `notes` are sentences that belong under the
+    verdict, such as a warning that the run is short.
+    """
+
+    title: str
+    distribution: str
+    system: SystemDescription
+    proposals: ProposalTable
+    energy: Estimate | None
+    radial_distribution: RadialDistributionResult | None
+    ledger: Ledger
+    certificate: Certificate
+    citations: tuple[Citation, ...]
+    input_text: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def beta(self) -> float:
+        """1/(k_B T) in 1/eV."""
+        return 1.0 / (BOLTZMANN * self.system.temperature)
+
+    def acceptance(self) -> Estimate | None:
+        """Fraction of the frozen guide's proposals that were accepted, vetoed ones included."""
+        table = self.proposals
+        moves = table.by_walker(table.accepted.astype(np.float64), table.produced)
+        return estimate_mean(moves, "", "exact") if moves else None
+
+    def creutz(self) -> Estimate | None:
+        """<exp(-beta dH)> over the frozen guide's judged proposals, which must be 1.
+
+        M. Creutz, Phys. Rev. D 38, 1228 (1988).
+        """
+        table = self.proposals
+        factors = np.exp(np.minimum(-self.beta * table.delta_h, 700.0))
+        series = table.by_walker(factors, table.produced)
+        return estimate_mean(series, "", "exact") if series else None

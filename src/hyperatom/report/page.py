@@ -1,0 +1,319 @@
+"""One page that says what was sampled, how sure we are, and what it cost."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from math import isfinite, isnan
+from pathlib import Path
+
+import numpy as np
+
+from hyperatom.analysis.statistics import split_r_hat
+from hyperatom.report.data import LEARN, PRODUCE, Check, ReportData
+from hyperatom.report.figures import Picture, draw_all
+
+OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
+
+
+def write_report(data: ReportData, path: Path | str) -> None:
+    """Write the page to `path`; a reader finds the old page or the new one, never half of one.
+
+    Equal data give equal bytes. Raises `OSError` where the folder is missing or not writable.
+    """
+    target = Path(path)
+    content = render(data)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(content)
+        # A temporary file is private by default; a report is as readable as the user's others.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def render(data: ReportData) -> str:
+    """The page as text: HTML with its style and figures inside, nothing to load."""
+    pictures = draw_all(data)
+    style = files("hyperatom.report").joinpath("page.css").read_text(encoding="utf-8")
+    sections = (
+        ("What was sampled", _sampled(data)),
+        ("Guide and acceptance", _figure(pictures, "guide") + _proposals(data)),
+        ("Energy", _energy(data, pictures)),
+        ("Structure", _figure(pictures, "structure") + _shells(data)),
+        ("Certificate", _certificate(data)),
+        ("Cost", _figure(pictures, "cost") + _ledger(data)),
+        ("Please cite", _citations(data)),
+        ("Input", f"<pre>{_text(data.input_text)}</pre>" if data.input_text.strip() else ""),
+        ("Versions", _pairs(sorted(data.system.versions.items()))),
+    )
+    body = "\n".join(
+        f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
+        for title, content in sections
+        if content
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(data.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<header>\n{_header(data)}\n</header>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _header(data: ReportData) -> str:
+    system, ledger = data.system, data.ledger
+    passed = data.certificate.passed
+    outcome, mark = OUTCOMES[passed]
+    tiles = []
+    if data.energy is not None and isfinite(data.energy.value):
+        word = str(data.energy.kind)
+        if word == "exact" and passed is False:
+            word = "not certified as exact"
+        tiles.append(
+            (
+                "Mean energy",
+                str(data.energy).removesuffix(" (error unknown)"),
+                f"{word}; {_number(data.energy.n_effective)} independent samples"
+                + ("" if isfinite(data.energy.error) else "; error unknown"),
+            )
+        )
+    else:
+        tiles.append(("Mean energy", "none yet", "nothing produced so far"))
+    per_sample = ledger.calls_per_independent_sample
+    tiles.append(
+        (
+            "Calls per independent sample",
+            _number(per_sample),
+            f"{ledger.calls:,} reference calls in all",
+        )
+    )
+    acceptance = data.acceptance()
+    if acceptance is not None:
+        tiles.append(
+            (
+                "Acceptance in production",
+                str(acceptance).removesuffix(" (error unknown)"),
+                f"{int(data.proposals.produced.sum()):,} proposals",
+            )
+        )
+    notes = list(data.notes)
+    if data.energy is not None and data.energy.warning:
+        notes.append(data.energy.warning)
+    definitions = "".join(
+        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}<small>{_text(remark)}</small></dd></div>"
+        for name, value, remark in tiles
+    )
+    return (
+        f"<h1>{_text(data.title)}</h1>\n"
+        f'<p class="subtitle">{_text(system.formula)} · {system.n_atoms} atoms · '
+        f"{_number(system.temperature)} K · {_text(system.engine)}</p>\n"
+        f'<div class="verdict {outcome}"><strong>{mark} Certificate {outcome}</strong>'
+        f"<p>{_text(data.certificate.verdict)}</p>\n"
+        f'<dl class="tiles">{definitions}</dl>'
+        + "".join(f'<p class="note">{_text(note)}</p>' for note in dict.fromkeys(notes))
+        + "</div>"
+    )
+
+
+def _sampled(data: ReportData) -> str:
+    system = data.system
+    rows = [
+        ("Composition", f"{system.formula}, {system.n_atoms} atoms"),
+        ("Temperature", f"{_number(system.temperature)} K"),
+        ("Reference", system.engine),
+    ]
+    lengths = np.linalg.norm(system.cell, axis=1)
+    if (lengths > 0.0).all():
+        a, b, c = system.cell / lengths[:, None]
+        angles = np.degrees(np.arccos(np.clip([b @ c, a @ c, a @ b], -1.0, 1.0)))
+        edges = " × ".join(f"{length:.3f}" for length in lengths)
+        corners = ", ".join(f"{angle:.1f}°" for angle in angles)
+        volume = abs(np.linalg.det(system.cell))
+        rows.append(("Cell", f"{edges} Å, angles {corners}, {volume:.1f} Å³"))
+    return f"<p>{_text(data.distribution)}</p>\n{_pairs(rows)}"
+
+
+def _proposals(data: ReportData) -> str:
+    table = data.proposals
+    if len(table) == 0:
+        return "<p>No proposal has been made yet.</p>"
+    rows = []
+    for phase, name in ((LEARN, "learning"), (PRODUCE, "production")):
+        chosen = table.phase == phase
+        if not chosen.any():
+            continue
+        error = table.guide_error[chosen]
+        error = error[np.isfinite(error)]
+        rows.append(
+            (
+                name,
+                f"{int(chosen.sum()):,}",
+                f"{int(np.isfinite(table.delta_h[chosen]).sum()):,}",
+                f"{int((table.veto[chosen] != '').sum()):,}",
+                f"{int(table.accepted[chosen].sum()):,}",
+                f"{100.0 * table.accepted[chosen].mean():.1f} %",
+                f"{_number(float(table.trajectory_length[chosen].mean()))} fs",
+                f"{error.std():.3g} meV/atom" if len(error) > 1 else "unknown",
+            )
+        )
+    heads = ("phase", "proposals", "judged", "vetoed", "accepted", "acceptance", "mean length",
+             "guide error")  # fmt: skip
+    text = _table(heads, rows)
+    vetoes = Counter(reason for reason in table.veto.tolist() if reason)
+    if vetoes:
+        text += "<p>Rejected without asking the reference:</p>" + _table(
+            ("reason", "proposals"), [(r, f"{n:,}") for r, n in sorted(vetoes.items())]
+        )
+    return text
+
+
+def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
+    table = data.proposals
+    text = _figure(pictures, "energy") + _figure(pictures, "independence")
+    rows = []
+    if data.energy is not None and isfinite(data.energy.value):
+        rows += [
+            ("Mean energy", f"{data.energy}, {data.energy.kind}"),
+            ("Independent samples", _number(data.energy.n_effective)),
+            ("Autocorrelation time", f"{_number(data.energy.autocorrelation_time)} proposals"),
+        ]
+    series = table.by_walker(table.energy, table.produced)
+    r_hat = split_r_hat(series) if series else float("nan")
+    if not isnan(r_hat):
+        n_walkers = len(series)
+        of = f"{n_walkers} walkers" if n_walkers > 1 else "the halves of one walker"
+        rows.append(("Split R-hat", f"{r_hat:.3f}, over {of} (1 is perfect, up to 1.01 is good)"))
+    creutz = data.creutz()
+    if creutz is not None:
+        rows.append(("⟨exp(−ΔH/kT)⟩, must be 1", str(creutz)))
+    return text + _pairs(rows)
+
+
+def _shells(data: ReportData) -> str:
+    result = data.radial_distribution
+    if result is None:
+        return ""
+    rows = []
+    for pair in result.pairs:
+        if pair == "total" or not result.counts[pair].any():
+            continue
+        peak = result.first_peak(pair)
+        rows.append(
+            (
+                pair.replace("-", "–"),
+                str(peak.position),
+                str(peak.height),
+                str(peak.mean_distance),
+                f"{peak.shell_end:.2f} Å",
+                str(peak.coordination),
+                _number(result.n_effective[pair]),
+            )
+        )
+    heads = ("pair", "first peak at", "height", "mean distance", "shell ends at", "neighbours",
+             "independent samples")  # fmt: skip
+    return f'<div class="wide">{_table(heads, rows)}</div>' if rows else ""
+
+
+def _certificate(data: ReportData) -> str:
+    if not data.certificate.checks:
+        return f"<p>{_text(data.certificate.verdict)}</p>"
+    rows = "".join(_check(check) for check in data.certificate.checks)
+    return (
+        "<table><thead><tr><th></th><th>check</th><th>finding</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def _check(check: Check) -> str:
+    outcome, mark = OUTCOMES[check.passed]
+    numbers = "; ".join(
+        f"{name}: {_number(value) if isinstance(value, float | int) else value}"
+        for name, value in check.numbers.items()
+    )
+    return (
+        f'<tr class="{outcome}"><td class="mark">{mark} {outcome}</td>'
+        f"<td>{_text(check.name)}</td><td>{_text(check.sentence)}"
+        + (f'<br><span class="soft">{_text(numbers)}</span>' if numbers else "")
+        + "</td></tr>"
+    )
+
+
+def _ledger(data: ReportData) -> str:
+    ledger = data.ledger
+    return _pairs(
+        [
+            ("Reference calls, learning", f"{ledger.calls_learn:,}"),
+            ("Reference calls, production", f"{ledger.calls_produce:,}"),
+            ("Calls that failed", f"{ledger.failures:,}"),
+            ("Answers already in store", f"{ledger.cache_hits:,}"),
+            ("Calls per independent sample", _number(ledger.calls_per_independent_sample)),
+            ("Time in the reference", _duration(ledger.seconds_reference)),
+            ("Time in the guide", _duration(ledger.seconds_guide)),
+            ("Time in fits", _duration(ledger.seconds_fit)),
+            ("Overhead", _duration(ledger.seconds_overhead)),
+        ]
+    )
+
+
+def _citations(data: ReportData) -> str:
+    if not data.citations:
+        return ""
+    entries = "".join(
+        f"<li>{_text(c.text)} "
+        f'<a href="{_text(c.address)}">{_text(c.address.removeprefix("https://"))}</a> '
+        f'<span class="soft">({_text(c.method)})</span></li>'
+        for c in data.citations
+    )
+    return f"<ol>{entries}</ol>"
+
+
+def _figure(pictures: dict[str, Picture], name: str) -> str:
+    if name not in pictures:
+        return ""
+    picture = pictures[name]
+    return (
+        f'<figure id="{name}"><div class="wide">{picture.svg}</div>'
+        f"<figcaption>{_text(picture.caption)}</figcaption></figure>\n"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """First column text, the others numbers."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        first, *others = (_text(cell) for cell in cells)
+        return f"<{tag}>{first}</{tag}>" + "".join(
+            f'<{tag} class="number">{cell}</{tag}>' for cell in others
+        )
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return f"<table><thead><tr>{line(heads, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><th>{_text(n)}</th><td>{_text(v)}</td></tr>" for n, v in rows)
+    return f"<table><tbody>{body}</tbody></table>" if body else ""
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return "unknown"
+    return f"{value:,.0f}" if isfinite(value) and abs(value) >= 1000.0 else f"{value:.3g}"
+
+
+def _text(value: object) -> str:
+    return escape(str(value), quote=True)
