@@ -24,6 +24,9 @@ from hyperatom.errors import InputError
 EnergyAndForces = Callable[[Any, jax.Array, Any], tuple[jax.Array, jax.Array]]
 """(parameters, positions (n_atoms, 3), neighbours) -> energy, forces (n_atoms, 3)"""
 
+FARTHEST = 1.0e6
+"""A path on which a coordinate exceeds this, in Å, has run away."""
+
 
 class ListMaker(Protocol):
     """Makes neighbour lists that stay right until an atom has moved by skin/2."""
@@ -47,7 +50,8 @@ class DynamicsPath:
     | `waypoints`  | (n_checks, n_atoms, 3) | Å            | the checked points                   |
     | `n_renewals` | scalar                 | -            | neighbour lists made on the way      |
 
-    Once a path has left the numbers, everything after is not a number.
+    Once a path has run away (a coordinate beyond `FARTHEST`, or not a number), everything after is
+    not a number.
     """
 
     positions: NDArray[np.float64]
@@ -126,16 +130,15 @@ class CompiledDynamics:
                 x, jnp.asarray(momenta, dtype=real), jnp.zeros_like(x), real(0), np.int32(-1), True
             )
             origin, neighbours = x, None
-            if lists is not None and np.isfinite(positions).all():
+            if lists is not None:
                 neighbours, n_renewals = jax.device_put(lists.make(np.asarray(x, float))), 1
             for check in range(n_checks):
                 target = np.int32(check * check_every)
                 state = self._segment(constants, state, origin, neighbours, target, check > 0)
                 while int(state.step) < target:
                     where = np.asarray(state.positions, dtype=np.float64)
-                    if not np.isfinite(where).all():
+                    if lists is None or not _in_reach(where):
                         break
-                    assert lists is not None
                     origin, neighbours = state.positions, jax.device_put(lists.make(where))
                     n_renewals += 1
                     state = self._segment(constants, state, origin, neighbours, target, False)
@@ -154,6 +157,11 @@ class CompiledDynamics:
                 waypoints,
                 n_renewals,
             )
+
+
+def _in_reach(positions: NDArray[np.float64]) -> bool:
+    # False for NaN too. A property of the point, not of the way, so the reversed path agrees.
+    return bool(np.all(np.abs(positions) < FARTHEST))
 
 
 def _make_segment(energy_and_forces: EnergyAndForces) -> Callable[..., _State]:
