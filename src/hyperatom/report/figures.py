@@ -20,7 +20,7 @@ from hyperatom.report.data import ReportData
 from hyperatom.units import MILLI
 
 WINDOW: Final = 20
-"""Proposals in a running average."""
+"""Proposals in a running average; more of them where the run is very long."""
 
 MOST_POINTS: Final = 1500
 """Points of a curve beyond which only the extremes of each stretch are drawn."""
@@ -57,6 +57,7 @@ STYLE: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
     "axes.prop_cycle": cycler(color=SERIES),
     "axes.unicode_minus": True,
+    "axes.xmargin": 0.015,
     "grid.color": GRID,
     "grid.linewidth": 0.5,
     "xtick.color": INK,
@@ -106,20 +107,25 @@ def _guide(data: ReportData, figure: Figure) -> str:
     if len(table) == 0:
         return ""
     figure.set_size_inches(8.6, 4.1)
+    window = max(WINDOW, len(table) // 150)
+    few = len(table) < 3 * WINDOW
     top, bottom = figure.subplots(2, 1, sharex=True)
-    x, y = decimate(table.calls, running_mean(table.accepted.astype(float)))
-    top.plot(x, y, color=BLUE, marker="o" if len(table) < WINDOW else "", markersize=3)
+    x, y = decimate(table.calls, running_mean(table.accepted.astype(float), window))
+    top.plot(x, y, color=BLUE, marker="o" if few else "", markersize=3)
     top.set_ylim(-0.03, 1.03)
     top.set_ylabel("acceptance")
 
     judged = np.isfinite(table.guide_error)
     calls, error = table.calls[judged], table.guide_error[judged]
     if len(error):
-        x, y = decimate(calls, np.abs(error))
-        bottom.plot(x, y, ".", color=SKY, markersize=2.5, alpha=0.6, label="each proposal, size")
+        some = slice(None, None, len(error) // MOST_POINTS + 1)
+        bottom.plot(
+            calls[some], np.abs(error[some]), ".", color=SKY, markersize=6 if few else 2.5,
+            alpha=1.0 if few else 0.6, label="size for one proposal",
+        )  # fmt: skip
     if len(error) > 2:
-        x, y = decimate(calls[2:], running_deviation(error)[2:])
-        bottom.plot(x, y, color=RED, label=f"standard deviation of {WINDOW}")
+        x, y = decimate(calls[2:], running_deviation(error, window)[2:])
+        bottom.plot(x, y, color=RED, label=f"standard deviation over {window}")
     if len(error) and np.abs(error).max() > 0.0:
         bottom.set_yscale("log")
         positive = np.abs(error[error != 0.0])
@@ -133,7 +139,7 @@ def _guide(data: ReportData, figure: Figure) -> str:
     _mark_freeze((top, bottom), table.calls, table.produced)
     figure.align_ylabels()
     return (
-        f"Above: fraction of proposals accepted, over the last {WINDOW}, vetoed ones included. "
+        f"Above: fraction of proposals accepted, over the last {window}, vetoed ones included. "
         "Below: error of the guide's energy difference along a trajectory. "
         "The shaded part was learning and enters no average."
     )
@@ -157,7 +163,8 @@ def _energy(data: ReportData, figure: Figure) -> str:
         x, y = decimate(order[own], energy[own])
         few = len(x) < WINDOW
         trace.plot(
-            x, y, color=SERIES[index % len(SERIES)], linewidth=0.9, label=f"walker {walker}",
+            x, y, color=SERIES[index % len(SERIES)], linewidth=0.9,
+            alpha=0.8 if len(walkers) > 1 else 1.0, label=f"walker {walker}",
             drawstyle="steps-post", marker="o" if few else "", markersize=3,
         )  # fmt: skip
     low, high = energy[shown].min(), energy[shown].max()
@@ -212,11 +219,8 @@ def _independence(data: ReportData, figure: Figure) -> str:
     left.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
     change = data.beta * table.delta_h[judged]
-    low, high = (
-        np.quantile(change, [0.005, 0.995])
-        if len(change) > 200
-        else (change.min(), change.max())
-    )  # fmt: skip
+    clipped = len(change) > 200
+    low, high = np.quantile(change, [0.002, 0.998] if clipped else [0.0, 1.0])
     right.hist(
         np.clip(change, low, high), bins=_n_bins(len(change)), color=BLUE, alpha=0.75, density=True
     )
@@ -228,7 +232,7 @@ def _independence(data: ReportData, figure: Figure) -> str:
         "Left: memory of the energy in production; beyond g = 1 + 2 Σρ, samples count as "
         "independent. Right: change of the reference's Hamiltonian along the frozen guide's "
         f"trajectories, in units of kT; reversibility demands ⟨exp(−ΔH/kT)⟩ = 1, measured: "
-        f"{creutz}."
+        f"{creutz}." + (" The outermost bins hold all that lies beyond." if clipped else "")
     )
 
 

@@ -1,6 +1,7 @@
 """One page that says what was sampled, how sure we are, and what it cost."""
 
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -73,14 +74,11 @@ def _header(data: ReportData) -> str:
     outcome, mark = OUTCOMES[passed]
     tiles = []
     if data.energy is not None and isfinite(data.energy.value):
-        word = str(data.energy.kind)
-        if word == "exact" and passed is False:
-            word = "not certified as exact"
         tiles.append(
             (
                 "Mean energy",
                 str(data.energy).removesuffix(" (error unknown)"),
-                f"{word}; {_number(data.energy.n_effective)} independent samples"
+                f"{_kind(data)}; {_number(data.energy.n_effective)} independent samples"
                 + ("" if isfinite(data.energy.error) else "; error unknown"),
             )
         )
@@ -112,13 +110,21 @@ def _header(data: ReportData) -> str:
     )
     return (
         f"<h1>{_text(data.title)}</h1>\n"
-        f'<p class="subtitle">{_text(system.formula)} · {system.n_atoms} atoms · '
+        f'<p class="subtitle">{_formula(system.formula)} · {system.n_atoms} atoms · '
         f"{_number(system.temperature)} K · {_text(system.engine)}</p>\n"
         f'<div class="verdict {outcome}"><strong>{mark} Certificate {outcome}</strong>'
         f"<p>{_text(data.certificate.verdict)}</p>\n"
         f'<dl class="tiles">{definitions}</dl>'
         + "".join(f'<p class="note">{_text(note)}</p>' for note in dict.fromkeys(notes))
         + "</div>"
+    )
+
+
+def _kind(data: ReportData) -> str:
+    """How the energy was sampled; the word exact is withdrawn where the certificate failed."""
+    kind = str(data.energy.kind) if data.energy is not None else ""
+    return (
+        "not certified as exact" if kind == "exact" and data.certificate.passed is False else kind
     )
 
 
@@ -180,7 +186,7 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     rows = []
     if data.energy is not None and isfinite(data.energy.value):
         rows += [
-            ("Mean energy", f"{data.energy}, {data.energy.kind}"),
+            ("Mean energy", f"{data.energy}, {_kind(data)}"),
             ("Independent samples", _number(data.energy.n_effective)),
             ("Autocorrelation time", f"{_number(data.energy.autocorrelation_time)} proposals"),
         ]
@@ -205,6 +211,9 @@ def _shells(data: ReportData) -> str:
         if pair == "total" or not result.counts[pair].any():
             continue
         peak = result.first_peak(pair)
+        neighbours = str(peak.coordination)
+        if result.n_configurations > 1 and not isfinite(peak.coordination.error):
+            neighbours = f"{peak.coordination.value:g} always"
         rows.append(
             (
                 pair.replace("-", "–"),
@@ -212,13 +221,13 @@ def _shells(data: ReportData) -> str:
                 str(peak.height),
                 str(peak.mean_distance),
                 f"{peak.shell_end:.2f} Å",
-                str(peak.coordination),
+                neighbours,
                 _number(result.n_effective[pair]),
             )
         )
     heads = ("pair", "first peak at", "height", "mean distance", "shell ends at", "neighbours",
              "independent samples")  # fmt: skip
-    return f'<div class="wide">{_table(heads, rows)}</div>' if rows else ""
+    return _table(heads, rows) if rows else ""
 
 
 def _certificate(data: ReportData) -> str:
@@ -294,7 +303,8 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         )
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    return f"<table><thead><tr>{line(heads, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+    head = f"<thead><tr>{line(heads, 'th')}</tr></thead>"
+    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> str:
@@ -312,7 +322,15 @@ def _duration(seconds: float) -> str:
 def _number(value: float) -> str:
     if isnan(value):
         return "unknown"
-    return f"{value:,.0f}" if isfinite(value) and abs(value) >= 1000.0 else f"{value:.3g}"
+    if not isfinite(value) or abs(value) < 1000.0:
+        return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000.0 else f"{value:.0f}"
+
+
+def _formula(formula: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9()]+", formula):
+        return _text(formula)
+    return re.sub(r"(?<=[A-Za-z)])(\d+)", r"<sub>\1</sub>", formula)
 
 
 def _text(value: object) -> str:
