@@ -136,6 +136,9 @@ class EngineProcess:
                 f"The process of the engine {self._calculator} does not start{self._last_words()}.",
                 f"Read {self.log} and repair the installation of the engine.",
             ) from error
+        except BaseException:  # Ctrl-C: its greeting would be taken for the first answer
+            self.kill()
+            raise
         if "problem" in answer:
             self.kill()
             raise InputError(answer["problem"], answer["cure"])
