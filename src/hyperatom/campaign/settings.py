@@ -1,0 +1,218 @@
+"""The input file: every setting of a campaign, its unit and its meaning.
+
+One class per section; the schema, the checks, the template and the documentation come from here.
+"""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hyperatom.errors import InputError
+
+Repeat = Annotated[int, Field(ge=1, le=100)]
+
+
+class Section(BaseModel):
+    """A section of the input file; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConfigurationSettings(Section):
+    """Where the atoms come from: a crystal by name, or a file."""
+
+    crystal: str | None = Field(None, description="crystal by name: alpha-quartz, silicon, ...")
+    file: Path | None = Field(None, description="any file ASE reads, relative to this input file")
+    frame: int = Field(-1, description="which frame of the file (-1: the last)")
+    repeat: tuple[Repeat, Repeat, Repeat] = Field((1, 1, 1), description="copies along a, b, c")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.crystal is None) == (self.file is None):
+            raise ValueError("give exactly one of 'crystal' and 'file'")
+        return self
+
+
+class ReferenceSettings(Section):
+    """The first-principles engine that judges."""
+
+    calculator: str = Field(
+        "gfn1-xtb",
+        description="'gfn1-xtb' (embedded), or 'ase:module.Class' for any ASE calculator",
+    )
+    keywords: dict[str, Any] = Field({}, description="keyword arguments of the ASE calculator")
+    retry_keywords: dict[str, Any] = Field(
+        {}, description="keywords changed when a failed call is tried once more"
+    )
+    time_out: float = Field(3600.0, gt=0, description="seconds after which a call has failed")
+    threads: int = Field(1, ge=1, description="threads of each engine process")
+
+
+class GuideSettings(Section):
+    """The learned potential that proposes."""
+
+    cutoff: float = Field(5.0, ge=2.0, le=15.0, description="Å; how far an atom sees")
+    radial_functions: int = Field(10, ge=2, le=40, description="Chebyshev functions of the pairs")
+    power_channels: int = Field(5, ge=0, le=20, description="radial functions of the 3-body terms")
+    power_degree: int = Field(3, ge=0, le=10, description="largest l of the 3-body terms")
+    bispectrum_channels: int = Field(2, ge=0, le=6, description="radial functions of 4-body terms")
+    bispectrum_degree: int = Field(2, ge=0, le=6, description="largest l of the 4-body terms")
+    precision: Literal["float64", "float32"] = Field(
+        "float64", description="arithmetic of the trajectories"
+    )
+
+
+class SamplingSettings(Section):
+    """How the guide proposes: momenta drawn `segments` times along each path."""
+
+    time_step: float = Field(1.0, gt=0, le=20.0, description="fs; mean time step")
+    length: float = Field(200.0, gt=0, description="fs; mean duration of one segment")
+    segments: int = Field(3, ge=1, le=100, description="momenta drawn this often along a path")
+    veto: float = Field(
+        1.5,
+        gt=0,
+        description="k_BT; paths on which the guide's error exceeds it are rejected unasked",
+    )
+
+
+class LearnSettings(Section):
+    """When learning ends."""
+
+    calls: int = Field(60, ge=1, description="reference calls spent on learning at most")
+    acceptance: float = Field(
+        0.8, gt=0, le=1, description="freeze early once this acceptance is reached ..."
+    )
+    window: int = Field(20, ge=5, description="... over this many full-length proposals")
+    rattle: float = Field(
+        0.05, ge=0, le=0.5, description="Å; first displacement of a perfect crystal"
+    )
+
+
+class ProduceSettings(Section):
+    """What the frozen guide samples: this alone counts as exact."""
+
+    proposals: int = Field(100, ge=1, description="proposals of each walker after the freeze")
+
+
+class Settings(Section):
+    """A campaign: learn, freeze, produce."""
+
+    title: str = Field("", description="shown on the report")
+    configuration: ConfigurationSettings
+    temperature: float = Field(gt=0, le=1.0e5, description="K")
+    reference: ReferenceSettings = ReferenceSettings()
+    guide: GuideSettings = GuideSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    learn: LearnSettings = LearnSettings()
+    produce: ProduceSettings = ProduceSettings()
+    walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
+    seed: int = Field(0, ge=0, description="same seed, same machine: the same chain, bit for bit")
+
+
+def load_settings(text: str, source: str) -> Settings:
+    """Check an input file's text; `source` names it in messages.
+
+    Raises `InputError` naming the key, what was found, what was expected and the nearest right key.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise InputError(
+            f"{source} is not valid YAML: {problem}.", "Mend the line named."
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{source} holds no settings.", "Write one with 'hyperatom init' and edit it."
+        )
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as problem:
+        raise InputError(
+            f"{source}: " + "; ".join(_explain(error, text) for error in problem.errors()) + ".",
+            "All keys, units and defaults: 'hyperatom init' (template) or 'hyperatom schema'.",
+        ) from None
+
+
+def _explain(error: Any, text: str) -> str:
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    line = _line_of(path, text)
+    where = f"line {line}, key '{key}'" if line else f"key '{key}'"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else "remove it"
+        return f"{where} is unknown; {hint}"
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if isinstance(error["input"], dict):
+        return f"{where}: {message}"
+    return f"{where}: found {error['input']!r}, but {message}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in path:
+        field = model.model_fields.get(part)
+        model = field.annotation if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    return list(model.model_fields)
+
+
+def _line_of(path: list[str], text: str) -> int | None:
+    """Line number (from 1) of a key in the YAML text, None where it is not written."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = None
+    for part in path:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for key, value in node.value:
+            if key.value == part:
+                line, node = key.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line
+
+
+def template() -> str:
+    """A commented input file with every key, its default, its unit and its meaning."""
+    lines = [
+        "# hyperatom input: learn -> freeze -> produce. Run it with: hyperatom run THIS-FILE",
+        "# Lines that start with '#' show the default.",
+        "",
+    ]
+    lines.extend(_template_lines(Settings, 0))
+    return "\n".join(lines) + "\n"
+
+
+_EXAMPLES = {"crystal": "alpha-quartz", "repeat": "[1, 1, 1]", "temperature": "300"}
+
+
+def _template_lines(model: type[BaseModel], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield f"\n{indent}# {(annotation.__doc__ or '').strip()}"
+            required = field.is_required()
+            yield f"{indent}{name}:" if required else f"{indent}{name}:"
+            yield from _template_lines(annotation, depth + 1)
+            continue
+        if name in _EXAMPLES:
+            yield f"{indent}{name}: {_EXAMPLES[name]}  # {field.description}"
+        else:
+            yield f"{indent}{_default_line(name, field.default)}  # {field.description}"
+
+
+def _default_line(name: str, default: object) -> str:
+    if default is None:
+        return f"# {name}: null"
+    shown = list(default) if isinstance(default, tuple) else default
+    return f"{name}: {yaml.safe_dump(shown, default_flow_style=True).splitlines()[0]}"

@@ -1,0 +1,294 @@
+"""The default guide: density invariants, a linear readout, and a short-range repulsion.
+
+    E = sum_i [ w_{s(i)} . B(i) + c_{s(i)} ] + repulsion,     sigma_E^2 = phi^T cov(w, c) phi + n_atoms noise^2
+
+with B the invariants of the neighbour density (a linear atomic cluster expansion, Drautz, Phys.
+Rev. B 99, 014104 (2019)), one set of weights and one constant per species, and phi the sums of
+features over the atoms of each species. Frozen: a new fit makes a new object.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from hyperatom.configuration import Configuration
+from hyperatom.contracts import GuideTrajectory
+from hyperatom.errors import InputError
+from hyperatom.evaluation import Evaluation
+from hyperatom.geometry.neighbours import NeighbourLists
+from hyperatom.potentials.compiled_dynamics import CompiledDynamics
+from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
+from hyperatom.potentials.local_energy import energy_and_forces, energy_forces_virial
+from hyperatom.potentials.repulsion import repulsion
+
+FORMAT = "hyperatom linear density potential 1"
+
+SKIN = 0.6
+"""Å beyond the cutoff for which neighbour lists are made."""
+
+Array = NDArray[np.float64]
+
+
+class LinearDensityModel:
+    """The compiled part, shared by all fits with the same settings: features, forces, dynamics."""
+
+    def __init__(self, settings: DensitySettings, precision: str = "float64") -> None:
+        self.settings = settings
+        self.precision = precision
+        self.features = DensityFeatures(settings)
+        self.dynamics = CompiledDynamics(self._energy_and_forces, np.dtype(precision).type)
+        self._evaluate = jax.jit(self._energy_forces_virial)
+        self._totals = jax.jit(self._feature_totals)
+        self._lists: dict[str, NeighbourLists] = {}
+
+    @property
+    def n_unknowns(self) -> int:
+        """Number of weights and constants of all species."""
+        return len(self.settings.species) * (self.features.n_features + 1)
+
+    def atomic_energy(
+        self,
+        parameters: Any,
+        displacements: jax.Array,
+        central_species: jax.Array,
+        slots: tuple[int, ...],
+    ) -> jax.Array:
+        """Energy of each atom, eV; arguments as in `local_energy`."""
+        weights, constants, radii = parameters
+        features = self.features(displacements, slots)
+        learned = jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
+        return learned + repulsion(radii, displacements, central_species, slots)
+
+    def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
+        """Species of each atom, counted from zero in the order of the settings.
+
+        Raises `InputError` for a species that the potential does not know.
+        """
+        known = np.asarray(self.settings.species)
+        missing = set(configuration.species) - set(self.settings.species)
+        if missing:
+            from ase.data import chemical_symbols
+
+            raise InputError(
+                f"This potential knows nothing of {', '.join(chemical_symbols[z] for z in missing)}"
+                f"; it was made for {', '.join(chemical_symbols[z] for z in known)}.",
+                "Make a potential for all species of the configuration.",
+            )
+        return np.asarray(np.argsort(known)[np.searchsorted(np.sort(known), configuration.numbers)])
+
+    def lists(self, configuration: Configuration, skin: float = SKIN) -> NeighbourLists:
+        """A maker of neighbour lists for these atoms in this cell; remembers its numbers of slots.
+
+        The capacity is shared by all trajectories of a system, so that few shapes are compiled.
+        """
+        content = hashlib.sha256(configuration.numbers.tobytes())
+        content.update(configuration.cell.tobytes() + configuration.periodic.tobytes())
+        key = f"{skin} {content.hexdigest()}"
+        if key not in self._lists:
+            self._lists[key] = NeighbourLists(
+                configuration.cell,
+                configuration.periodic,
+                self.species_of(configuration),
+                len(self.settings.species),
+                self.settings.cutoff,
+                skin,
+            )
+        return self._lists[key]
+
+    def evaluate(self, parameters: Any, configuration: Configuration) -> tuple[float, Array, Array]:
+        """Energy eV, forces (n_atoms, 3) eV/Å and virial (6,) eV, always in float64."""
+        with jax.enable_x64(True):
+            result = self._evaluate(
+                parameters,
+                configuration.positions,
+                self.species_of(configuration),
+                self.lists(configuration, skin=0.0).make(configuration.positions),
+            )
+            return float(result.energy), np.array(result.forces), np.array(result.virial)
+
+    def totals(self, configuration: Configuration, waypoints: Array) -> Array:
+        """Features summed over the atoms of each species, and the numbers of these atoms.
+
+        `waypoints` (n_points, n_atoms, 3) in Å; returns (n_points, n_unknowns), weights first.
+        """
+        species = self.species_of(configuration)
+        lists = self.lists(configuration, skin=0.0)
+        counts = np.bincount(species, minlength=len(self.settings.species)).astype(float)
+        with jax.enable_x64(True):
+            sums = [
+                np.asarray(self._totals(positions, species, lists.make(positions))).ravel()
+                for positions in waypoints
+            ]
+        return np.array([np.concatenate([one, counts]) for one in sums])
+
+    def _parameters(self, parameters: Any, dtype: Any) -> Any:
+        return tuple(jnp.asarray(p, dtype=dtype) for p in parameters)
+
+    def _energy_and_forces(
+        self, parameters: Any, positions: jax.Array, neighbours: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        *fitted, species = parameters
+        return energy_and_forces(
+            self.atomic_energy,
+            self._parameters(fitted, positions.dtype),
+            positions,
+            species,
+            neighbours,
+        )
+
+    def _energy_forces_virial(
+        self, parameters: Any, positions: jax.Array, species: jax.Array, neighbours: Any
+    ) -> Any:
+        return energy_forces_virial(self.atomic_energy, parameters, positions, species, neighbours)
+
+    def _feature_totals(
+        self, positions: jax.Array, species: jax.Array, neighbours: Any
+    ) -> jax.Array:
+        planes = positions.T
+        displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
+        features = self.features(displacements, neighbours.slots)
+        return jax.ops.segment_sum(features, species, len(self.settings.species))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearDensityPotential:
+    """A frozen fit: potential and guide.
+
+    | field       | shape                    | unit     | meaning                                    |
+    |-------------|--------------------------|----------|--------------------------------------------|
+    | `weights`   | (n_species, n_features)  | eV       | of the features of each central species    |
+    | `constants` | (n_species,)             | eV       | energy of an atom of each species          |
+    | `radii`     | (n_species, n_species)   | Å        | of the repulsion                           |
+    | `scales`    | (n_unknowns,)            | eV       | D of the readout                           |
+    | `factor`    | (n_unknowns, n_unknowns) | -        | Cholesky factor R of the readout           |
+    | `noise`     | scalar                   | eV       | error per square root of the atoms that no |
+    |             |                          |          | weights can mend                           |
+    | `inflation` | scalar                   | -        | found errors are this times the predicted  |
+    """
+
+    model: LinearDensityModel
+    weights: Array
+    constants: Array
+    radii: Array
+    scales: Array
+    factor: Array
+    noise: float
+    inflation: float = 1.0
+
+    @property
+    def cutoff(self) -> float:
+        """How far an atom sees, Å."""
+        return self.model.settings.cutoff
+
+    @cached_property
+    def parameters(self) -> tuple[Array, Array, Array]:
+        """What the compiled part takes: weights, constants, radii."""
+        return (self.weights, self.constants, self.radii)
+
+    def evaluate(self, configuration: Configuration) -> Evaluation:
+        """Energy with its standard deviation, forces, and stress where the cell is periodic."""
+        energy, forces, virial = self.model.evaluate(self.parameters, configuration)
+        stress = virial / configuration.volume if configuration.periodic.all() else None
+        error = float(self.errors(configuration, configuration.positions[None])[0])
+        return Evaluation(energy, forces, stress, error, origin=f"guide {self.digest()[:12]}")
+
+    def errors(self, configuration: Configuration, waypoints: Array) -> Array:
+        """Predictive standard deviation of the total energy at each waypoint, eV, (n_points,)."""
+        features = self.model.totals(configuration, waypoints) * self.scales
+        solved = solve_triangular(self.factor, features.T, trans="T", check_finite=False)
+        noise = self.noise**2 * configuration.n_atoms
+        return np.asarray(self.inflation * np.sqrt((solved**2).sum(axis=0) + noise))
+
+    def trajectory(
+        self,
+        configuration: Configuration,
+        momenta: Array,
+        time_step: float,
+        n_steps: int,
+        check_every: int,
+    ) -> GuideTrajectory:
+        """Velocity Verlet; see `Guide` in the contracts."""
+        species = self.model.species_of(configuration)
+        path = self.model.dynamics.run(
+            (*self.parameters, species),
+            configuration.positions,
+            momenta,
+            configuration.masses,
+            time_step,
+            n_steps,
+            check_every,
+            self.model.lists(configuration),
+        )
+        errors = np.full(len(path.energies), np.inf)
+        whole = np.isfinite(path.waypoints).all(axis=(1, 2))
+        errors[whole] = self.errors(configuration, path.waypoints[whole])
+        return GuideTrajectory(path.positions, path.momenta, path.energies, errors, path.waypoints)
+
+    def digest(self) -> str:
+        """SHA-256 of settings and parameters."""
+        content = hashlib.sha256(json.dumps(asdict(self.model.settings)).encode())
+        for array in (
+            *self.parameters,
+            self.scales,
+            self.factor,
+            np.array([self.noise, self.inflation]),
+        ):
+            content.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+        return content.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write a self-describing `.npz` without pickle, atomically."""
+        header = {
+            "format": FORMAT,
+            "settings": asdict(self.model.settings),
+            "precision": self.model.precision,
+        }
+        arrays = {
+            "weights": self.weights,
+            "constants": self.constants,
+            "radii": self.radii,
+            "scales": self.scales,
+            "factor": self.factor,
+            "errors": np.array([self.noise, self.inflation]),
+        }
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), allow_pickle=False, **arrays)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote; energies are bit-equal to those of the saved potential.
+
+        Raises `InputError` where the file is missing, cut off or of another format.
+        """
+        names: Sequence[str] = ("weights", "constants", "radii", "scales", "factor", "errors")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                arrays = {name: np.array(file[name]) for name in names}
+        except (OSError, ValueError, KeyError) as problem:
+            raise InputError(
+                f"{path} is not a readable potential ({type(problem).__name__}).",
+                "Give a file that hyperatom wrote, whole.",
+            ) from problem
+        if header.get("format") != FORMAT:
+            raise InputError(
+                f"{path} has format {header.get('format')!r}, expected {FORMAT!r}.",
+                "Use the version of hyperatom that wrote it.",
+            )
+        settings = dict(header["settings"])
+        settings["species"] = tuple(settings["species"])
+        model = LinearDensityModel(DensitySettings(**settings), header["precision"])
+        noise, inflation = (float(value) for value in arrays.pop("errors"))
+        return cls(model, **arrays, noise=noise, inflation=inflation)

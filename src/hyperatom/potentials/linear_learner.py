@@ -1,0 +1,166 @@
+"""Learns a linear density potential label by label; the same labels in the same order give the same
+potential, bit for bit.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.configuration import Configuration
+from hyperatom.evaluation import Evaluation
+from hyperatom.potentials.feature_rows import RowMaker
+from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
+from hyperatom.potentials.readouts.bayesian_linear import (
+    Hyperparameters,
+    NormalEquations,
+    Posterior,
+    maximise_evidence,
+    posterior,
+)
+from hyperatom.potentials.repulsion import repulsion_radii
+
+START: Final = Hyperparameters(
+    prior_precision=0.05, noise={"energy": 2.0e-3, "forces": 5.0e-2, "virial": 2.0e-2}
+)
+"""Before evidence speaks: noise in eV/sqrt(atom), eV/Å, eV/sqrt(atom)."""
+
+NOISE_FLOOR: Final = {"energy": 3.0e-4, "forces": 1.0e-3, "virial": 1.0e-3}
+"""No fit of ours is better than this; keeps few rows from claiming to be exact."""
+
+CONSTANT_SCALE: Final = 10.0
+"""eV; prior scale of an atom's constant energy."""
+
+UPDATE_GROWTH: Final = 1.15
+"""Hyperparameters are renewed whenever the labels have grown by this factor."""
+
+MEMORY: Final = 20
+"""Labels over which predicted and found energies are compared."""
+
+
+@dataclass
+class LinearDensityLearner:
+    """Streaming fit: `add` labels, `fit` a frozen potential at any time.
+
+    Labels whose energy lies more than `energy_window` eV from the median of the latest half are
+    forgotten whenever the hyperparameters are renewed: early trajectories that ran off teach little
+    about where the chain lives now.
+    """
+
+    model: LinearDensityModel
+    start: Configuration
+    energy_window: float = np.inf
+    hyperparameters: Hyperparameters = START
+    unseen: int = 0
+    forgotten: int = 0
+    labels: list[tuple[Configuration, Evaluation]] = field(default_factory=list)
+    _kept: list[bool] = field(default_factory=list)
+    _surprises: list[float] = field(default_factory=list)
+    _next_update: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._rows = RowMaker(self.model)
+        species = self.model.settings.species
+        self.radii = repulsion_radii(self.start, species, self.model.settings.cutoff)
+        self._equations = NormalEquations(self.model.n_unknowns)
+        self._zero = (
+            np.zeros((len(species), self.model.features.n_features)),
+            np.zeros(len(species)),
+            self.radii,
+        )
+        self._energy_per_atom = 0.0
+        self._current: LinearDensityPotential | None = None
+
+    @property
+    def n_labels(self) -> int:
+        """Labels that the next fit will use."""
+        return sum(self._kept)
+
+    def add(self, configuration: Configuration, evaluation: Evaluation) -> None:
+        """Learn one label: one energy row, 3 n_atoms force rows, and 6 virial rows if it has any."""
+        if not self.labels:
+            self._energy_per_atom = evaluation.energy / configuration.n_atoms
+        elif self._current is not None:
+            guessed = self._current.evaluate(configuration)
+            assert guessed.energy_error is not None
+            surprise = (evaluation.energy - guessed.energy) / guessed.energy_error
+            self._surprises.append(float(surprise * self._current.inflation))
+        self.labels.append((configuration, evaluation))
+        self._kept.append(True)
+        self._accumulate(configuration, evaluation)
+        if len(self.labels) >= self._next_update:
+            self._next_update = max(len(self.labels) + 1, UPDATE_GROWTH * len(self.labels))
+            self._forget()
+            self._renew_hyperparameters()
+        self._current = None
+
+    def fit(self) -> LinearDensityPotential:
+        """The frozen potential of all labels so far."""
+        if self._current is None:
+            solution = posterior(self._equations, self._scales(), self.hyperparameters)
+            self.unseen = solution.unseen
+            self._current = self._freeze(solution)
+        return self._current
+
+    def _freeze(self, solution: Posterior) -> LinearDensityPotential:
+        n_species = len(self.model.settings.species)
+        weights = solution.weights[:-n_species].reshape(n_species, -1)
+        constants = solution.weights[-n_species:] + self._energy_per_atom
+        return LinearDensityPotential(
+            self.model,
+            weights.copy(),
+            constants,
+            self.radii,
+            solution.scales,
+            solution.factor,
+            noise=self.hyperparameters.noise["energy"],
+            inflation=self._inflation(),
+        )
+
+    def _inflation(self) -> float:
+        """Ratio of found to predicted errors over the latest labels, shrunk towards one."""
+        recent = np.array(self._surprises[-MEMORY:])
+        # Five fictitious labels that came out as predicted; outliers count as three deviations.
+        squares = np.minimum(recent**2, 9.0)
+        return float(np.sqrt((squares.sum() + 5.0) / (len(recent) + 5.0)))
+
+    def _accumulate(self, configuration: Configuration, evaluation: Evaluation) -> None:
+        rows = self._rows.make(configuration)
+        energy, forces, virial = self.model.evaluate(self._zero, configuration)
+        root = np.sqrt(configuration.n_atoms)
+        found = evaluation.energy - self._energy_per_atom * configuration.n_atoms - energy
+        self._equations.add("energy", rows.energy / root, np.array([found / root]))
+        self._equations.add("forces", rows.forces, (evaluation.forces - forces).ravel())
+        if evaluation.stress is not None:
+            pull = evaluation.stress * configuration.volume - virial
+            self._equations.add("virial", rows.virial / root, pull / root)
+
+    def _scales(self) -> NDArray[np.float64]:
+        """D: a unit of scaled weight moves the forces by 1 eV/Å (root mean square)."""
+        gram = self._equations.gram["forces"]
+        width = np.sqrt(np.diag(gram) / self._equations.count["forces"])
+        scales = np.full(len(width), CONSTANT_SCALE)
+        learned = slice(0, len(width) - len(self.model.settings.species))
+        # Features that hardly move yet must not become a licence for huge weights.
+        floor = 1.0e-3 * float(np.median(width[learned])) + 1.0e-12
+        scales[learned] = 1.0 / np.maximum(width[learned], floor)
+        return scales
+
+    def _renew_hyperparameters(self) -> None:
+        self.hyperparameters = maximise_evidence(
+            self._equations, self._scales(), self.hyperparameters, 3, NOISE_FLOOR
+        )
+
+    def _forget(self) -> None:
+        energies = np.array([evaluation.energy for _, evaluation in self.labels])
+        middle = float(np.median(energies[len(energies) // 2 :]))
+        kept = [bool(abs(energy - middle) <= self.energy_window) for energy in energies]
+        if kept == self._kept:
+            return
+        self._kept = kept
+        self.forgotten = kept.count(False)
+        self._equations = NormalEquations(self.model.n_unknowns)
+        for keep, label in zip(kept, self.labels, strict=True):
+            if keep:
+                self._accumulate(*label)

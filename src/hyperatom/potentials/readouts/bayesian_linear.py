@@ -1,0 +1,160 @@
+"""Bayesian linear regression that grows label by label.
+
+    y = Phi w + noise,  w ~ N(0, D^2 / alpha),  noise of kind k ~ N(0, sigma_k^2)
+
+Posterior (Bishop, Pattern Recognition and Machine Learning, eqs. 3.53-3.54), in the scaled
+weights v = w / D:
+
+    M = sum_k D G_k D / sigma_k^2 + alpha,   v = M^-1 sum_k D b_k / sigma_k^2,   cov(v) = M^-1
+
+with the Gram matrices G_k = Phi_k^T Phi_k and moments b_k = Phi_k^T y_k, which is all that a label
+leaves behind: adding one costs its own rows, never a pass over the others. Kinds of rows (energy,
+forces, stress) keep separate Gram matrices, so that their noise levels can be re-estimated at any
+time by evidence maximisation (MacKay, Neural Computation 4, 415 (1992)):
+
+    alpha <- gamma / |v|^2,            gamma   = n_features - alpha tr(M^-1)
+    sigma_k^2 <- |y_k - Phi_k w|^2 / (n_k - gamma_k),  gamma_k = tr(M^-1 D G_k D) / sigma_k^2
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """`prior_precision` alpha (dimensionless); `noise` sigma of each kind, in its rows' unit."""
+
+    prior_precision: float
+    noise: Mapping[str, float]
+
+
+@dataclass
+class NormalEquations:
+    """What all rows seen so far leave behind, by kind.
+
+    | field    | shape                    | unit          | meaning            |
+    |----------|--------------------------|---------------|--------------------|
+    | `gram`   | (n_features, n_features) | feature^2     | Phi^T Phi          |
+    | `moment` | (n_features,)            | feature x y   | Phi^T y            |
+    | `square` | scalar                   | y^2           | y^T y              |
+    | `count`  | scalar                   | -             | number of rows     |
+    """
+
+    n_features: int
+    gram: dict[str, Array] = field(default_factory=dict)
+    moment: dict[str, Array] = field(default_factory=dict)
+    square: dict[str, float] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, rows: Array, targets: Array) -> None:
+        """Add rows (n_rows, n_features) and their targets (n_rows,)."""
+        if kind not in self.gram:
+            self.gram[kind] = np.zeros((self.n_features, self.n_features))
+            self.moment[kind] = np.zeros(self.n_features)
+            self.square[kind], self.count[kind] = 0.0, 0
+        self.gram[kind] += rows.T @ rows
+        self.moment[kind] += rows.T @ targets
+        self.square[kind] += float(targets @ targets)
+        self.count[kind] += len(targets)
+
+    def residual(self, kind: str, weights: Array) -> float:
+        """|y - Phi w|^2 over all rows of a kind; never negative."""
+        value = (
+            self.square[kind]
+            - 2.0 * weights @ self.moment[kind]
+            + weights @ self.gram[kind] @ weights
+        )
+        return max(float(value), 1e-14 * self.square[kind])
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """The distribution of the weights given all rows.
+
+    | field     | shape                    | meaning                                            |
+    |-----------|--------------------------|----------------------------------------------------|
+    | `weights` | (n_features,)            | posterior mean, per unit of feature                |
+    | `scales`  | (n_features,)            | prior standard deviations D, up to alpha           |
+    | `factor`  | (n_features, n_features) | upper triangular R with M = R^T R                  |
+    | `unseen`  | scalar                   | directions of feature space that no row constrains |
+    """
+
+    weights: Array
+    scales: Array
+    factor: Array
+    unseen: int
+
+    def standard_deviation(self, features: Array) -> Array:
+        """sqrt(phi^T cov(w) phi) for rows phi (..., n_features), in the unit of y."""
+        scaled = np.atleast_2d(features * self.scales)
+        solved = solve_triangular(self.factor, scaled.T, trans="T", check_finite=False)
+        return np.asarray(np.sqrt((solved**2).sum(axis=0)).reshape(features.shape[:-1]))
+
+
+def _precision(equations: NormalEquations, scales: Array, hyper: Hyperparameters) -> Array:
+    data = sum(
+        (gram / hyper.noise[kind] ** 2 for kind, gram in equations.gram.items()),
+        np.zeros((equations.n_features, equations.n_features)),
+    )
+    return np.asarray(scales[:, None] * data * scales[None, :])
+
+
+def posterior(equations: NormalEquations, scales: Array, hyper: Hyperparameters) -> Posterior:
+    """Solve by Cholesky; where rounding makes it indefinite, jitter is added until it is not."""
+    n = equations.n_features
+    precision = _precision(equations, scales, hyper)
+    diagonal = np.diag_indices(n)
+    ridge = hyper.prior_precision
+    precision[diagonal] += ridge
+    jitter = np.finfo(float).eps * np.trace(precision) / n
+    while True:
+        try:
+            factor = cholesky(precision, check_finite=False)
+            break
+        except np.linalg.LinAlgError:
+            precision[diagonal] += jitter
+            ridge += jitter
+            jitter *= 10.0
+    moment = sum((m / hyper.noise[kind] ** 2 for kind, m in equations.moment.items()), np.zeros(n))
+    weights = scales * cho_solve((factor, False), scales * moment, check_finite=False)
+    # Pivots of the Cholesky factor close to the ridge: directions that only the prior holds.
+    unseen = int(np.sum(np.diag(factor) ** 2 < 2.0 * ridge))
+    return Posterior(weights, scales, factor, unseen)
+
+
+def maximise_evidence(
+    equations: NormalEquations,
+    scales: Array,
+    hyper: Hyperparameters,
+    sweeps: int,
+    noise_floor: Mapping[str, float],
+) -> Hyperparameters:
+    """Re-estimate alpha and every noise level by MacKay's fixed point, `sweeps` times.
+
+    A kind with few rows that the weights can fit exactly says nothing of its noise: no estimate
+    falls below `noise_floor`, nor below a third of the last one in one sweep.
+    """
+    for _ in range(sweeps):
+        solution = posterior(equations, scales, hyper)
+        covariance = cho_solve(
+            (solution.factor, False), np.eye(equations.n_features), check_finite=False
+        )
+        scaled_weights = solution.weights / scales
+        effective = equations.n_features - hyper.prior_precision * np.trace(covariance)
+        norm = float(scaled_weights @ scaled_weights)
+        noise = dict(hyper.noise)
+        for kind, gram in equations.gram.items():
+            scaled_gram = scales[:, None] * gram * scales[None, :]
+            explained = float(np.sum(covariance * scaled_gram)) / hyper.noise[kind] ** 2
+            free = max(equations.count[kind] - explained, 0.1 * equations.count[kind])
+            found = float(np.sqrt(equations.residual(kind, solution.weights) / free))
+            noise[kind] = max(found, hyper.noise[kind] / 3.0, noise_floor[kind])
+        alpha = max(float(effective), 1e-3) / norm if norm > 0.0 else hyper.prior_precision
+        hyper = replace(hyper, prior_precision=alpha, noise=noise)
+    return hyper
