@@ -9,9 +9,8 @@
 The guide (a potential) reaches only proposals; the reference reaches only Metropolis.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,14 +108,13 @@ class Proposed:
     `log_ratio` is log[q(x'->x) / q(x->x')], dimensionless: the density of the way back over the way
     there, with all Jacobians and auxiliary variables (momenta) included. `veto` names the reason
     why the move must be rejected without asking the reference; the rule behind it holds alike for
-    the reversed path. `record` keeps the numbers from which the move can be replayed.
+    the reversed path. `record` keeps the numbers from which the move can be replayed, JSON at most.
     """
 
     configuration: Configuration
     log_ratio: float
     veto: str | None = None
-    record: dict[str, float] = field(default_factory=dict)
-    rescue: Sequence[Configuration] = ()
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 class Proposal(Protocol):

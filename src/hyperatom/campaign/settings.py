@@ -55,12 +55,13 @@ class ReferenceSettings(Section):
 class GuideSettings(Section):
     """The learned potential that proposes."""
 
-    cutoff: float = Field(5.0, ge=2.0, le=15.0, description="Å; how far an atom sees")
+    cutoff: float = Field(5.5, ge=2.0, le=15.0, description="Å; how far an atom sees")
+    crowding: float = Field(3.0, ge=0, le=20, description="finer radial functions at short range")
     radial_functions: int = Field(10, ge=2, le=40, description="Chebyshev functions of the pairs")
-    power_channels: int = Field(5, ge=0, le=20, description="radial functions of the 3-body terms")
+    power_channels: int = Field(6, ge=0, le=20, description="radial functions of the 3-body terms")
     power_degree: int = Field(3, ge=0, le=10, description="largest l of the 3-body terms")
-    bispectrum_channels: int = Field(2, ge=0, le=6, description="radial functions of 4-body terms")
-    bispectrum_degree: int = Field(2, ge=0, le=6, description="largest l of the 4-body terms")
+    bispectrum_channels: int = Field(3, ge=0, le=6, description="radial functions of 4-body terms")
+    bispectrum_degree: int = Field(3, ge=0, le=6, description="largest l of the 4-body terms")
     precision: Literal["float64", "float32"] = Field(
         "float64", description="arithmetic of the trajectories"
     )
@@ -95,7 +96,8 @@ class LearnSettings(Section):
 class ProduceSettings(Section):
     """What the frozen guide samples: this alone counts as exact."""
 
-    proposals: int = Field(100, ge=1, description="proposals of each walker after the freeze")
+    discard: int = Field(5, ge=0, description="first proposals after the freeze, not counted")
+    proposals: int = Field(100, ge=1, description="proposals of each walker that count")
 
 
 class Settings(Section):

@@ -9,6 +9,7 @@ features over the atoms of each species. Frozen: a new fit makes a new object.
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -49,7 +50,7 @@ class LinearDensityModel:
         self.dynamics = CompiledDynamics(self._energy_and_forces, np.dtype(precision).type)
         self._evaluate = jax.jit(self._energy_forces_virial)
         self._totals = jax.jit(self._feature_totals)
-        self._lists: dict[str, NeighbourLists] = {}
+        self.capacity: dict[float, tuple[int, ...]] = {}
 
     @property
     def n_unknowns(self) -> int:
@@ -86,24 +87,32 @@ class LinearDensityModel:
             )
         return np.asarray(np.argsort(known)[np.searchsorted(np.sort(known), configuration.numbers)])
 
-    def lists(self, configuration: Configuration, skin: float = SKIN) -> NeighbourLists:
-        """A maker of neighbour lists for these atoms in this cell; remembers its numbers of slots.
+    def reserve(self, configuration: Configuration) -> None:
+        """Fix the numbers of neighbour slots by this configuration, with a margin.
 
-        The capacity is shared by all trajectories of a system, so that few shapes are compiled.
+        Every list then has the same shape: little is compiled, and results depend on the
+        configuration alone, to the last bit.
         """
-        content = hashlib.sha256(configuration.numbers.tobytes())
-        content.update(configuration.cell.tobytes() + configuration.periodic.tobytes())
-        key = f"{skin} {content.hexdigest()}"
-        if key not in self._lists:
-            self._lists[key] = NeighbourLists(
-                configuration.cell,
-                configuration.periodic,
-                self.species_of(configuration),
-                len(self.settings.species),
-                self.settings.cutoff,
-                skin,
-            )
-        return self._lists[key]
+        for skin in (0.0, SKIN):
+            needed = self._list_maker(configuration, skin, None).make(configuration.positions).slots
+            self.capacity[skin] = tuple(8 * math.ceil((1.15 * n + 2) / 8) for n in needed)
+
+    def lists(self, configuration: Configuration, skin: float = SKIN) -> NeighbourLists:
+        """A new maker of neighbour lists for these atoms in this cell."""
+        return self._list_maker(configuration, skin, self.capacity.get(skin))
+
+    def _list_maker(
+        self, configuration: Configuration, skin: float, capacity: tuple[int, ...] | None
+    ) -> NeighbourLists:
+        return NeighbourLists(
+            configuration.cell,
+            configuration.periodic,
+            self.species_of(configuration),
+            len(self.settings.species),
+            self.settings.cutoff,
+            skin,
+            capacity,
+        )
 
     def evaluate(self, parameters: Any, configuration: Configuration) -> tuple[float, Array, Array]:
         """Energy eV, forces (n_atoms, 3) eV/Å and virial (6,) eV, always in float64."""
@@ -171,8 +180,7 @@ class LinearDensityPotential:
     | `radii`     | (n_species, n_species)   | Å        | of the repulsion                           |
     | `scales`    | (n_unknowns,)            | eV       | D of the readout                           |
     | `factor`    | (n_unknowns, n_unknowns) | -        | Cholesky factor R of the readout           |
-    | `noise`     | scalar                   | eV       | error per square root of the atoms that no |
-    |             |                          |          | weights can mend                           |
+    | `noise`     | scalar                   | eV       | error per sqrt(atom) that no weights mend  |
     | `inflation` | scalar                   | -        | found errors are this times the predicted  |
     """
 
@@ -252,6 +260,7 @@ class LinearDensityPotential:
             "format": FORMAT,
             "settings": asdict(self.model.settings),
             "precision": self.model.precision,
+            "capacity": [[skin, slots] for skin, slots in self.model.capacity.items()],
         }
         arrays = {
             "weights": self.weights,
@@ -290,5 +299,6 @@ class LinearDensityPotential:
         settings = dict(header["settings"])
         settings["species"] = tuple(settings["species"])
         model = LinearDensityModel(DensitySettings(**settings), header["precision"])
+        model.capacity = {skin: tuple(slots) for skin, slots in header["capacity"]}
         noise, inflation = (float(value) for value in arrays.pop("errors"))
         return cls(model, **arrays, noise=noise, inflation=inflation)

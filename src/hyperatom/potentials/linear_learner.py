@@ -70,7 +70,8 @@ class LinearDensityLearner:
             self.radii,
         )
         self._energy_per_atom = 0.0
-        self._current: LinearDensityPotential | None = None
+        self._latest: LinearDensityPotential | None = None
+        self._stale = True
 
     @property
     def n_labels(self) -> int:
@@ -78,14 +79,14 @@ class LinearDensityLearner:
         return sum(self._kept)
 
     def add(self, configuration: Configuration, evaluation: Evaluation) -> None:
-        """Learn one label: one energy row, 3 n_atoms force rows, and 6 virial rows if it has any."""
+        """Learn one label: an energy row, 3 n_atoms force rows, and 6 virial rows if it has any."""
         if not self.labels:
             self._energy_per_atom = evaluation.energy / configuration.n_atoms
-        elif self._current is not None:
-            guessed = self._current.evaluate(configuration)
+        elif self._latest is not None:
+            guessed = self._latest.evaluate(configuration)
             assert guessed.energy_error is not None
             surprise = (evaluation.energy - guessed.energy) / guessed.energy_error
-            self._surprises.append(float(surprise * self._current.inflation))
+            self._surprises.append(float(surprise * self._latest.inflation))
         self.labels.append((configuration, evaluation))
         self._kept.append(True)
         self._accumulate(configuration, evaluation)
@@ -93,15 +94,16 @@ class LinearDensityLearner:
             self._next_update = max(len(self.labels) + 1, UPDATE_GROWTH * len(self.labels))
             self._forget()
             self._renew_hyperparameters()
-        self._current = None
+        self._stale = True
 
     def fit(self) -> LinearDensityPotential:
         """The frozen potential of all labels so far."""
-        if self._current is None:
+        if self._stale or self._latest is None:
             solution = posterior(self._equations, self._scales(), self.hyperparameters)
             self.unseen = solution.unseen
-            self._current = self._freeze(solution)
-        return self._current
+            self._latest = self._freeze(solution)
+            self._stale = False
+        return self._latest
 
     def _freeze(self, solution: Posterior) -> LinearDensityPotential:
         n_species = len(self.model.settings.species)

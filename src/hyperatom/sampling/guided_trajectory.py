@@ -164,6 +164,8 @@ class GuidedTrajectory:
                 veto = "the guide is too uncertain on the way"
         record = {
             "time_step": shape.time_step,
+            "check_every": shape.check_every,
+            "checks": list(shape.checks),
             "length": shape.length,
             "kinetic_before": float(before.sum()),
             "kinetic_after": float(after.sum()),
@@ -171,7 +173,7 @@ class GuidedTrajectory:
             "guide_energy_after": float(energies[-1][-1]),
             "guide_error": worst_error,
             "guide_drift": drift,
-            "exempt": float(exempt),
+            "exempt": exempt,
         }
         log_ratio = -float((after - before).sum()) / thermal_energy if finite else -np.inf
         end = path.end if finite else configuration

@@ -5,6 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from hyperatom.potentials.features.spherical_harmonics import stack_rows
+
 
 def smooth_cutoff(distance: jax.Array, cutoff: float) -> jax.Array:
     """A function that falls from one to zero with continuous first and second derivative.
@@ -47,4 +49,4 @@ def radial_functions(
         functions.append(x * functions[0])
     for _ in range(2, n_radial):
         functions.append(2.0 * x * functions[-1] - functions[-2])
-    return jnp.stack(functions, axis=1)
+    return stack_rows(functions)

@@ -1,0 +1,206 @@
+"""Puts a campaign together from its settings, and takes it apart again."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from hyperatom.campaign.campaign import Campaign, Monitor
+from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.configuration import Configuration
+from hyperatom.errors import InputError
+from hyperatom.geometry.cells import minimum_distance
+from hyperatom.references.ase_calculator import AseReference, EnginePreset
+from hyperatom.references.label_store import LabelStore
+from hyperatom.references.stored import StoredReference
+from hyperatom.structures.crystals import build_crystal, read_configuration
+
+CLOSEST_APPROACH = 0.5
+"""Atoms closer than this fraction of the sum of their covalent radii are on top of each other."""
+
+
+def starting_configuration(settings: Settings, folder: Path) -> Configuration:
+    """The configuration that the settings describe; files are looked for relative to `folder`.
+
+    Raises `InputError` where it cannot be simulated, saying why.
+    """
+    source = settings.configuration
+    if source.crystal is not None:
+        configuration = build_crystal(source.crystal, source.repeat)
+    else:
+        assert source.file is not None
+        configuration = read_configuration(folder / source.file, source.repeat, source.frame)
+    check_configuration(configuration)
+    return configuration
+
+
+def check_configuration(configuration: Configuration) -> None:
+    """Raise `InputError` for no atoms, a cell of zero volume, atoms on top of each other, ..."""
+    from ase.data import chemical_symbols, covalent_radii
+
+    if configuration.n_atoms == 0:
+        raise InputError("The configuration holds no atoms.", "Give a file with at least one atom.")
+    if configuration.n_atoms == 1:
+        raise InputError(
+            "The configuration holds a single atom, whose canonical ensemble is trivial once the "
+            "centre of mass is fixed.",
+            "Repeat the cell: 'repeat: [2, 2, 2]'.",
+        )
+    if not np.isfinite(configuration.positions).all():
+        raise InputError("Some positions are not finite numbers.", "Mend the configuration file.")
+    if (configuration.numbers < 1).any() or (configuration.numbers >= len(covalent_radii)).any():
+        raise InputError(
+            "Some atoms have no chemical element (number 0).", "Name the species in the file."
+        )
+    vectors = configuration.cell[configuration.periodic]
+    if len(vectors) and np.linalg.matrix_rank(vectors, tol=1.0e-3) < len(vectors):
+        raise InputError(
+            "The cell has zero volume: its periodic lattice vectors are "
+            f"{np.array2string(vectors, precision=3, separator=', ')} Å.",
+            "Give linearly independent lattice vectors, or switch the periodicity off.",
+        )
+    closest = minimum_distance(configuration.positions, configuration.cell, configuration.periodic)
+    allowed = CLOSEST_APPROACH * 2.0 * float(covalent_radii[configuration.numbers].min())
+    if closest < allowed:
+        names = ", ".join(chemical_symbols[z] for z in configuration.species)
+        raise InputError(
+            f"Two atoms are only {closest:.3f} Å apart, which is on top of each other for {names}.",
+            "Look for atoms listed twice, a wrong unit of length, or a wrong cell.",
+        )
+
+
+def make_reference(settings: Settings, logs: Path | None, workers: int) -> AseReference:
+    """The engine named in the settings, in processes of its own."""
+    preset = engine_preset(settings)
+    return AseReference.from_preset(
+        preset,
+        time_out=settings.reference.time_out,
+        threads=settings.reference.threads,
+        workers=workers,
+        log_directory=logs,
+    )
+
+
+def engine_preset(settings: Settings) -> EnginePreset:
+    """Engine, keywords and citation.
+
+    Raises `InputError` for an engine that is neither embedded nor an import path.
+    """
+    from hyperatom.references.tblite import GFN1_XTB, GFN2_XTB
+
+    wanted = settings.reference
+    embedded = {"gfn1-xtb": GFN1_XTB, "gfn2-xtb": GFN2_XTB}
+    if wanted.calculator in embedded:
+        preset = embedded[wanted.calculator]
+        return EnginePreset(
+            preset.calculator,
+            {**preset.keywords, **wanted.keywords},
+            {**preset.retry_keywords, **wanted.retry_keywords},
+            preset.citation,
+            preset.doi,
+        )
+    if not wanted.calculator.startswith("ase:"):
+        raise InputError(
+            f"'{wanted.calculator}' is not an engine that hyperatom knows.",
+            f"Use one of {', '.join(embedded)}, or 'ase:module.Class' for any ASE calculator.",
+        )
+    return EnginePreset(wanted.calculator, wanted.keywords, wanted.retry_keywords)
+
+
+def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
+    """Checked settings, and the text to keep: the same, with the configuration's path absolute."""
+    settings = load_settings(text, str(source))
+    file = settings.configuration.file
+    if file is None or file.is_absolute():
+        return settings, text
+    absolute = (source.parent / file).resolve()
+    content = yaml.safe_load(text)
+    content["configuration"]["file"] = str(absolute)
+    kept = f"# {source.name}, with its paths made absolute\n" + yaml.safe_dump(
+        content, sort_keys=False
+    )
+    return load_settings(kept, str(source)), kept
+
+
+def create(text: str, source: Path, path: Path) -> None:
+    """Make a run directory, ready to be resumed: everything is checked before anything is spent."""
+    settings, kept = prepare_input(text, source)
+    start = starting_configuration(settings, source.parent)
+    # Starting the engine once shows whether it is installed and takes its keywords.
+    make_reference(settings, None, 1).close()
+    directory = RunDirectory.create(path, kept)
+    try:
+        save_configuration(start, directory.file("start.npz"))
+        directory.seal()
+    finally:
+        directory.close()
+
+
+def save_configuration(configuration: Configuration, path: Path) -> None:
+    """Write a configuration bit for bit."""
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            numbers=configuration.numbers,
+            positions=configuration.positions,
+            cell=configuration.cell,
+            periodic=configuration.periodic,
+            masses=configuration.masses,
+        )
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Read what `save_configuration` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return Configuration(**{name: file[name] for name in file.files})
+
+
+@contextmanager
+def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
+    """A campaign on its run directory, locked; closed again whatever happens."""
+    from hyperatom.potentials.features.density import DensitySettings
+    from hyperatom.potentials.linear_density import LinearDensityModel
+    from hyperatom.potentials.linear_learner import LinearDensityLearner
+    from hyperatom.units import BOLTZMANN
+
+    directory = RunDirectory.open(path, lock=True)
+    closing = [directory.close]
+    try:
+        settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+        start = load_configuration(directory.file("start.npz"))
+        workers = min(settings.walkers, os.cpu_count() or 1)
+        engine = make_reference(settings, directory.file("engines"), workers)
+        closing.append(engine.close)
+        labels = LabelStore(directory.file("labels.db"))
+        closing.append(labels.close)
+        chain = ChainStore(directory.file("chain.db"))
+        closing.append(chain.close)
+        guide = settings.guide
+        model = LinearDensityModel(
+            DensitySettings(
+                species=start.species,
+                cutoff=guide.cutoff,
+                n_radial=guide.radial_functions,
+                max_degree=max(guide.power_degree, guide.bispectrum_degree),
+                crowding=guide.crowding,
+                power_spectrum_radial=guide.power_channels,
+                power_spectrum_degree=guide.power_degree,
+                bispectrum_radial=guide.bispectrum_channels,
+                bispectrum_degree=guide.bispectrum_degree,
+            ),
+            guide.precision,
+        )
+        model.reserve(start)
+        spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
+        learner = LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
+        reference = StoredReference(engine, labels)
+        yield Campaign(settings, directory, chain, reference, learner, start, monitor, workers)
+    finally:
+        for close in reversed(closing):
+            close()

@@ -1,0 +1,78 @@
+"""The schedule of a learning campaign: how long paths are, and when learning has done its work.
+
+A pure function of the steps so far, so that a resumed campaign decides as the first one did.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.settings import Settings
+from hyperatom.units import BOLTZMANN
+
+DRIFT_WANTED = (0.03, 0.3)
+"""k_BT; mean |dH| of the guide over a segment: the time step grows below, shrinks above."""
+
+JUDGE_AFTER = 4
+"""Full paths of one number of segments before that number changes."""
+
+
+@dataclass
+class Schedule:
+    """Time step (fs) and segments of the next path; acceptance over the latest full paths."""
+
+    settings: Settings
+    time_step: float = 0.0
+    segments: int = 1
+    calls: int = 0
+    window: deque[bool] = field(default_factory=deque)
+    _since_change: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.time_step = self.settings.sampling.time_step
+        self.window = deque(maxlen=self.settings.learn.window)
+
+    @property
+    def acceptance(self) -> float:
+        """Acceptance over the window, NaN before the first full path."""
+        return float(np.mean(self.window)) if self.window else float("nan")
+
+    @property
+    def finished(self) -> bool:
+        """Has learning done its work, or spent its calls?"""
+        learn = self.settings.learn
+        good = (
+            len(self.window) == learn.window
+            and self.acceptance >= learn.acceptance
+            and self.segments == self.settings.sampling.segments
+        )
+        return good or self.calls >= learn.calls
+
+    def take_note(self, step: Step) -> None:
+        """Adapt to one more step of the learning phase."""
+        self.calls += step.asked
+        if step.phase != "learn" or "guide_drift" not in step.record:
+            return
+        self._adapt_time_step(step)
+        if not step.full:
+            return
+        self.window.append(step.accepted)
+        self._since_change.append(step.accepted)
+        if len(self._since_change) >= JUDGE_AFTER:
+            rate = float(np.mean(self._since_change))
+            change = (rate >= 0.5) - (rate < 0.2)
+            wanted = min(max(1, self.segments + change), self.settings.sampling.segments)
+            if wanted != self.segments or change == 0:
+                self._since_change.clear()
+            self.segments = wanted
+
+    def _adapt_time_step(self, step: Step) -> None:
+        drift = step.record["guide_drift"] / (BOLTZMANN * self.settings.temperature)
+        low, high = DRIFT_WANTED
+        given = self.settings.sampling.time_step
+        if not np.isfinite(drift) or drift > high:
+            self.time_step = max(0.8 * self.time_step, given / 8.0)
+        elif drift < low:
+            self.time_step = min(1.1 * self.time_step, 2.0 * given)

@@ -1,0 +1,69 @@
+"""The exploring trajectory: how a learning campaign moves, and where it asks.
+
+Like a guided trajectory, but it ends at the first checked point where the guide's predicted error
+exceeds a limit: there a label teaches most, and no further is the guide to be believed. Its length
+depends on where it goes, so it does *not* leave any distribution invariant: for learning only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.configuration import Configuration
+from hyperatom.contracts import Proposed
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory, Path, PathShape
+from hyperatom.units import FEMTOSECOND
+
+
+@dataclass(frozen=True)
+class ExploringTrajectory:
+    """A guided trajectory cut short where `limit` (eV) is exceeded.
+
+    A point beyond `reach` times the limit is not worth a label: the path ends one check earlier.
+    """
+
+    path: GuidedTrajectory
+    limit: float
+    reach: float = 3.0
+
+    def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
+        """Log ratio as for a guided trajectory; `full` in the record tells an uncut path."""
+        shape, _ = self.path.draw_shape(rng)
+        checks: list[int] = []
+        started, ended, trajectories = [], [], []
+        here = configuration
+        full = True
+        for n_checks in shape.checks:
+            momenta = self.path.ensemble.draw_momenta(configuration.masses, rng)
+            step = shape.time_step * FEMTOSECOND
+            every = shape.check_every
+            run = self.path.guide.trajectory(here, momenta, step, n_checks * every, every)
+            cut = self._cut(run.errors)
+            if cut < n_checks:
+                full = False
+                n_checks = cut
+                run = self.path.guide.trajectory(here, momenta, step, cut * every, every)
+            checks.append(n_checks)
+            started.append(momenta)
+            ended.append(run.momenta)
+            trajectories.append(run)
+            if not np.isfinite(run.positions).all():
+                break
+            here = here.with_positions(run.positions)
+            if not full:
+                break
+        taken = PathShape(shape.time_step, shape.check_every, tuple(checks))
+        path = Path(here, started, ended, trajectories)
+        proposed = self.path.judge_path(configuration, taken, path, exempt=True)
+        proposed.record["full"] = full
+        return proposed
+
+    def _cut(self, errors: NDArray[np.float64]) -> int:
+        """Check at which to stop: the first beyond the limit, or one before it, at least one."""
+        beyond = np.flatnonzero(~(errors[1:] <= self.limit)) + 1
+        if beyond.size == 0:
+            return len(errors) - 1
+        first = int(beyond[0])
+        worthwhile = errors[first] <= self.reach * self.limit
+        return first if worthwhile else max(1, first - 1)
