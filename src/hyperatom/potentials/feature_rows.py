@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
+from hyperatom.potentials.features.density import DensitySettings
+from hyperatom.potentials.features.radial import radial_functions
+from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
 from hyperatom.potentials.linear_density import LinearDensityModel
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -76,14 +79,6 @@ class RowMaker:
         displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
         slots = neighbours.slots
 
-        n_radial = features.settings.n_radial
-
-        def density_of_one(vector: jax.Array, kind: int) -> jax.Array:
-            """What one neighbour of a kind adds to the density, (n_radial x n_lm,)."""
-            slots = tuple(int(other == kind) for other in range(n_species))
-            density = features.density(vector[:, None, None], slots)[0]
-            return density[kind * n_radial : (kind + 1) * n_radial].ravel()
-
         def of_atom(carry: tuple[jax.Array, jax.Array], atom: Any) -> Any:
             gradients, virial = carry
             vectors, index, own, number = atom  # (3, n_slots), (n_slots,), scalars
@@ -93,7 +88,7 @@ class RowMaker:
             pieces = []
             for kind, (first, count) in enumerate(_ranges(slots)):
                 # (3, n_radial x n_lm) for each slot of this kind
-                derivative = jax.vmap(jax.jacfwd(partial(density_of_one, kind=kind)))(
+                derivative = jax.vmap(jax.jacfwd(partial(density_of_one, features.settings)))(
                     vectors[:, first : first + count].T
                 ).transpose(0, 2, 1)
                 flat = derivative.reshape(3 * count, -1) @ slope[:, kind].T
@@ -121,6 +116,20 @@ class RowMaker:
             ),
         )
         return jax.ops.segment_sum(invariants, species, n_species), gradients, virial
+
+
+def density_of_one(settings: DensitySettings, vector: jax.Array) -> jax.Array:
+    """R_n(r) Y_lm(r) of one neighbour, flattened; `vector` (3,) in Å.
+
+    What the density sums, in a form that differentiates forward.
+    """
+    x, y, z = vector[:, None, None]
+    distance = jnp.sqrt(x * x + y * y + z * z)
+    radial = radial_functions(distance, settings.cutoff, settings.n_radial, settings.crowding)
+    harmonics = real_spherical_harmonics(
+        x / distance, y / distance, z / distance, settings.max_degree
+    )
+    return jnp.outer(radial, harmonics).ravel()
 
 
 def _ranges(slots: tuple[int, ...]) -> list[tuple[int, int]]:
