@@ -144,24 +144,26 @@ class GuidedTrajectory:
         """Turn a path into a proposal: log ratio, veto and the numbers to replay it."""
         thermal_energy = self.ensemble.thermal_energy
         masses = configuration.masses
-        before = np.array([kinetic_energy(p, masses) for p in path.started])
-        after = np.array([kinetic_energy(p, masses) for p in path.ended])
         energies = [t.energies for t in path.trajectories]
+        # A path that runs away may overflow here; it is vetoed below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            before = np.array([kinetic_energy(p, masses) for p in path.started])
+            after = np.array([kinetic_energy(p, masses) for p in path.ended])
+            drifts = after - before + np.array([e[-1] - e[0] for e in energies])
         finite = all(np.isfinite(t.momenta).all() for t in path.trajectories) and all(
             np.isfinite(e).all() for e in energies
         )
-        worst_error = max(float(np.max(t.errors)) for t in path.trajectories)
+        # Not a number anywhere must give not a number, in whatever order the path is run.
+        worst_error = float(np.max(np.concatenate([t.errors for t in path.trajectories])))
+        drift = float(np.max(np.abs(drifts)))
+        finite = finite and bool(np.isfinite(drifts).all())
         veto: str | None = None
-        drift = np.nan
         if not finite:
             veto = "the guide's trajectory left the numbers"
-        else:
-            drifts = after - before + np.array([e[-1] - e[0] for e in energies])
-            drift = float(np.max(np.abs(drifts)))
-            if drift > self.largest_drift * thermal_energy:
-                veto = "the guide's energy was not conserved"
-            elif worst_error > self.largest_error and not exempt:
-                veto = "the guide is too uncertain on the way"
+        elif drift > self.largest_drift * thermal_energy:
+            veto = "the guide's energy was not conserved"
+        elif not exempt and not worst_error <= self.largest_error:
+            veto = "the guide is too uncertain on the way"
         record = {
             "time_step": shape.time_step,
             "check_every": shape.check_every,
