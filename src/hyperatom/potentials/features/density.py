@@ -186,7 +186,7 @@ def _forward(settings: DensitySettings, displacements: jax.Array) -> tuple[jax.A
 
 def _backward(settings: DensitySettings, saved: Saved, slope: jax.Array) -> tuple[jax.Array]:
     unit, inverse, distance, radial, harmonics = saved
-    turned = jax.lax.optimization_barrier(jnp.swapaxes(slope, 1, 2))
+    turned = jnp.swapaxes(slope, 1, 2)
     of_harmonics = _product(turned, radial, 1)
     of_radial = _product(slope, harmonics, 1)
     along = jax.vjp(partial(_radial, settings), distance)[1](of_radial)[0]

@@ -72,15 +72,14 @@ def gradient_of_expansion(
 
 
 def stack_rows(rows: list[jax.Array]) -> jax.Array:
-    """Arrays (n_block, n_slots) stacked to (n_block, n_rows, n_slots), `STACKED_AT_ONCE` at once."""
+    """Arrays (n_block, n_slots) stacked to (n_block, n_rows, n_slots) in short groups."""
     groups = [
         jnp.stack(rows[start : start + STACKED_AT_ONCE], axis=1)
         for start in range(0, len(rows), STACKED_AT_ONCE)
     ]
     if len(groups) == 1:
         return groups[0]
-    # The barrier keeps the compiler from joining the groups to one stack again.
-    return jnp.concatenate(jax.lax.optimization_barrier(groups), axis=1)
+    return jnp.concatenate(groups, axis=1)
 
 
 def _azimuthal(
