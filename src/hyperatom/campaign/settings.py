@@ -58,9 +58,9 @@ class GuideSettings(Section):
     cutoff: float = Field(5.5, ge=2.0, le=15.0, description="Å; how far an atom sees")
     crowding: float = Field(3.0, ge=0, le=20, description="finer radial functions at short range")
     radial_functions: int = Field(10, ge=2, le=40, description="Chebyshev functions of the pairs")
-    power_channels: int = Field(6, ge=0, le=20, description="radial functions of the 3-body terms")
+    power_channels: int = Field(5, ge=0, le=20, description="radial functions of the 3-body terms")
     power_degree: int = Field(3, ge=0, le=10, description="largest l of the 3-body terms")
-    bispectrum_channels: int = Field(3, ge=0, le=6, description="radial functions of 4-body terms")
+    bispectrum_channels: int = Field(2, ge=0, le=6, description="radial functions of 4-body terms")
     bispectrum_degree: int = Field(3, ge=0, le=6, description="largest l of the 4-body terms")
     precision: Literal["float64", "float32"] = Field(
         "float64", description="arithmetic of the trajectories"

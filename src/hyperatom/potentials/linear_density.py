@@ -244,6 +244,10 @@ class LinearDensityPotential:
 
     def digest(self) -> str:
         """SHA-256 of settings and parameters."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         content = hashlib.sha256(json.dumps(asdict(self.model.settings)).encode())
         for array in (
             *self.parameters,

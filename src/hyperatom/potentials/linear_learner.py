@@ -32,7 +32,7 @@ NOISE_FLOOR: Final = {"energy": 3.0e-4, "forces": 1.0e-3, "virial": 1.0e-3}
 CONSTANT_SCALE: Final = 10.0
 """eV; prior scale of an atom's constant energy."""
 
-UPDATE_GROWTH: Final = 1.15
+UPDATE_GROWTH: Final = 1.25
 """Hyperparameters are renewed whenever the labels have grown by this factor."""
 
 MEMORY: Final = 20

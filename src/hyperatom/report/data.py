@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperatom.analysis.radial_distribution import RadialDistributionResult
 from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
+from hyperatom.campaign.certificate import Certificate
 from hyperatom.errors import InputError
 from hyperatom.report.citations import Citation
 from hyperatom.units import BOLTZMANN
@@ -119,32 +120,6 @@ class Ledger:
     def calls(self) -> int:
         """Reference calls of both phases."""
         return self.calls_learn + self.calls_produce
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question put to the run: passed, failed, or undecided (None), and why in a sentence."""
-
-    name: str
-    passed: bool | None
-    sentence: str
-    numbers: Mapping[str, float | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """All checks, and what they amount to in one sentence."""
-
-    checks: tuple[Check, ...]
-    verdict: str
-
-    @property
-    def passed(self) -> bool | None:
-        """False if any check failed; True if all passed; None otherwise."""
-        outcomes = [check.passed for check in self.checks]
-        if False in outcomes:
-            return False
-        return True if outcomes and None not in outcomes else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from hyperatom.analysis.statistics import split_r_hat
-from hyperatom.report.data import LEARN, PRODUCE, Check, ReportData
+from hyperatom.campaign.certificate import Check
+from hyperatom.report.data import LEARN, PRODUCE, ReportData
 from hyperatom.report.figures import Picture, draw_all
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}

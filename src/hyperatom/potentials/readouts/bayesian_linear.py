@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
 
 Array = NDArray[np.float64]
 
@@ -128,6 +129,13 @@ def posterior(equations: NormalEquations, scales: Array, hyper: Hyperparameters)
     return Posterior(weights, scales, factor, unseen)
 
 
+def _inverse(factor: Array) -> Array:
+    """(R^T R)^-1 at a third of the cost of solving for the unit matrix."""
+    upper, failed = dpotri(factor)
+    assert failed == 0
+    return np.asarray(np.triu(upper) + np.triu(upper, 1).T)
+
+
 def maximise_evidence(
     equations: NormalEquations,
     scales: Array,
@@ -142,9 +150,7 @@ def maximise_evidence(
     """
     for _ in range(sweeps):
         solution = posterior(equations, scales, hyper)
-        covariance = cho_solve(
-            (solution.factor, False), np.eye(equations.n_features), check_finite=False
-        )
+        covariance = _inverse(solution.factor)
         scaled_weights = solution.weights / scales
         effective = equations.n_features - hyper.prior_precision * np.trace(covariance)
         norm = float(scaled_weights @ scaled_weights)

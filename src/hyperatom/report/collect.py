@@ -1,0 +1,266 @@
+"""Reads a run directory into what a report shows."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
+from hyperatom.analysis.statistics import Estimate, estimate_mean
+from hyperatom.campaign.assembly import engine_preset, load_configuration
+from hyperatom.campaign.certificate import Certificate, Check, certify
+from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.configuration import Configuration
+from hyperatom.interchange.ase_atoms import to_ase
+from hyperatom.references.label_store import LabelStore
+from hyperatom.report.citations import Citation, citations_of
+from hyperatom.report.data import Ledger, ProposalTable, ReportData, SystemDescription
+from hyperatom.units import BOLTZMANN
+
+METHODS = (
+    "self-learning hybrid Monte Carlo",
+    "hybrid Monte Carlo",
+    "atomic cluster expansion",
+    "evidence maximisation",
+    "statistical inefficiency",
+    "split R-hat",
+    "ASE",
+    "JAX",
+)
+
+FARTHEST = 8.0
+"""Å; radial distribution functions end here."""
+
+
+def collect(path: Path) -> ReportData:
+    """All that the report of a run shows; reads only, so a run may be at work meanwhile."""
+    directory = RunDirectory.open(path, lock=False)
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    start = load_configuration(directory.file("start.npz"))
+    chain = ChainStore(directory.file("chain.db"))
+    labels = LabelStore(directory.file("labels.db"))
+    try:
+        steps = chain.steps()
+        produced = _counted(chain, settings, steps)
+        energy = _energy(produced, start.n_atoms)
+        certificate = _certificate(directory)
+        return ReportData(
+            title=settings.title or f"{_formula(start)} at {settings.temperature:g} K",
+            distribution=_distribution(settings, start),
+            system=SystemDescription(
+                formula=_formula(start),
+                n_atoms=start.n_atoms,
+                cell=start.cell,
+                temperature=settings.temperature,
+                engine=_engine(labels, settings),
+                versions=directory.header["versions"],
+            ),
+            proposals=_table(
+                [s for s in steps if s.phase != "start"],
+                settings,
+                start.n_atoms,
+                sum(s.phase == "start" for s in steps),
+            ),
+            energy=energy,
+            radial_distribution=_structure(labels, start, produced),
+            ledger=_ledger(steps, chain.seconds(), produced, energy),
+            certificate=certificate,
+            citations=_citations(settings),
+            input_text=directory.input_text,
+            notes=_notes(chain, energy),
+        )
+    finally:
+        labels.close()
+        chain.close()
+
+
+def production(path: Path) -> list[list[Configuration]]:
+    """Production configurations of each walker, one for every step that counts."""
+    directory = RunDirectory.open(path, lock=False)
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    start = load_configuration(directory.file("start.npz"))
+    chain = ChainStore(directory.file("chain.db"))
+    labels = LabelStore(directory.file("labels.db"))
+    try:
+        return _configurations(labels, start, _counted(chain, settings, chain.steps()))
+    finally:
+        labels.close()
+        chain.close()
+
+
+def write_chain(path: Path) -> int:
+    """Write production as `chain.extxyz` (energies in eV, forces in eV/Å); returns the frames."""
+    from hyperatom.references.label_export import extended_xyz
+
+    directory = RunDirectory.open(path, lock=False)
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    chain = ChainStore(directory.file("chain.db"))
+    labels = LabelStore(directory.file("labels.db"))
+    part = directory.file("chain.extxyz.part")
+    frames = 0
+    try:
+        with part.open("w") as file:
+            for walker in _counted(chain, settings, chain.steps()):
+                for step in walker:
+                    label = labels.get(step.state_label)
+                    assert label is not None
+                    file.write(extended_xyz(label))
+                    frames += 1
+        part.replace(directory.file("chain.extxyz"))
+        return frames
+    finally:
+        labels.close()
+        chain.close()
+
+
+def _counted(chain: ChainStore, settings: Settings, steps: Sequence[Step]) -> list[list[Step]]:
+    frozen = chain.fact("frozen")
+    if frozen is None:
+        return []
+    first = json.loads(frozen)["number"] + settings.produce.discard
+    walkers: dict[int, list[Step]] = {}
+    for step in steps:
+        if step.phase == "produce" and step.number > first:
+            walkers.setdefault(step.walker, []).append(step)
+    return list(walkers.values())
+
+
+def _energy(produced: Sequence[Sequence[Step]], n_atoms: int) -> Estimate | None:
+    series = [np.array([step.state_energy / n_atoms for step in walker]) for walker in produced]
+    return estimate_mean(series, "eV/atom", "exact") if series else None
+
+
+def _configurations(
+    labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
+) -> list[list[Configuration]]:
+    known: dict[str, Configuration] = {}
+
+    def configuration(key: str) -> Configuration:
+        if key not in known:
+            label = labels.get(key)
+            assert label is not None
+            known[key] = start.with_positions(label.configuration.positions)
+        return known[key]
+
+    return [[configuration(step.state_label) for step in walker] for walker in produced]
+
+
+def _structure(
+    labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
+) -> RadialDistributionResult | None:
+    walkers = _configurations(labels, start, produced)
+    configurations = [one for walker in walkers for one in walker]
+    if not configurations:
+        return None
+    owners = [number for number, walker in enumerate(walkers) for _ in walker]
+    return RadialDistribution(r_max=FARTHEST).compute(
+        configurations, walkers=np.array(owners), kind="exact"
+    )
+
+
+def _table(
+    steps: Sequence[Step], settings: Settings, n_atoms: int, first_calls: int
+) -> ProposalTable:
+    thermal = BOLTZMANN * settings.temperature
+    energies: dict[int, float] = {}
+    delta_h, guide_error, energy = [], [], []
+    for step in steps:
+        before = energies.get(step.walker, step.state_energy)
+        judged = step.log_acceptance is not None and np.isfinite(step.log_ratio)
+        assert not judged or step.log_acceptance is not None
+        delta_h.append(-thermal * step.log_acceptance if judged else np.nan)  # type: ignore[operator]
+        guided = "guide_energy_after" in step.record and step.proposed_energy is not None
+        if guided and step.walker in energies:
+            assert step.proposed_energy is not None
+            found = step.proposed_energy - before
+            guessed = step.record["guide_energy_after"] - step.record["guide_energy_before"]
+            guide_error.append(1.0e3 * (found - guessed) / n_atoms)
+        else:
+            guide_error.append(np.nan)
+        energies[step.walker] = step.state_energy
+        energy.append(step.state_energy)
+    return ProposalTable(
+        phase=np.array([step.phase for step in steps], dtype=np.str_),
+        walker=np.array([step.walker for step in steps]),
+        calls=first_calls + np.cumsum([step.asked for step in steps], dtype=np.int64),
+        accepted=np.array([step.accepted for step in steps]),
+        veto=np.array([step.veto for step in steps], dtype=np.str_),
+        delta_h=np.array(delta_h),
+        guide_error=np.array(guide_error),
+        trajectory_length=np.array([step.record.get("length", 0.0) for step in steps]),
+        energy=np.array(energy),
+    )
+
+
+def _ledger(
+    steps: Sequence[Step],
+    seconds: dict[tuple[int, int], Seconds],
+    produced: Sequence[Sequence[Step]],
+    energy: Estimate | None,
+) -> Ledger:
+    guide = sum(one.guide for one in seconds.values())
+    fit = sum(one.fit for one in seconds.values())
+    reference = sum(one.reference for one in seconds.values())
+    total = sum(one.total for one in seconds.values())
+    asked = sum(step.asked for walker in produced for step in walker)
+    independent = asked / energy.n_effective if energy and energy.n_effective > 0 else np.nan
+    return Ledger(
+        calls_learn=sum(step.asked for step in steps if step.phase != "produce"),
+        calls_produce=sum(step.asked for step in steps if step.phase == "produce"),
+        failures=sum(bool(step.failure) for step in steps),
+        cache_hits=0,
+        seconds_guide=guide,
+        seconds_fit=fit,
+        seconds_reference=reference,
+        seconds_overhead=max(0.0, total - guide - fit - reference),
+        calls_per_independent_sample=float(independent),
+    )
+
+
+def _certificate(directory: RunDirectory) -> Certificate:
+    try:
+        return Certificate.from_json(directory.file("certificate.json").read_text())
+    except FileNotFoundError:
+        sentence = f"Run 'hyperatom verify {directory.path}' to put this run on trial."
+        return certify((Check("verification", None, sentence),))
+
+
+def _citations(settings: Settings) -> tuple[Citation, ...]:
+    preset = engine_preset(settings)
+    found = citations_of(METHODS)
+    if not preset.citation:
+        return found
+    address = f"https://doi.org/{preset.doi}"
+    return (*found, Citation(settings.reference.calculator, preset.citation, address))
+
+
+def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
+    notes = []
+    if chain.fact("frozen") is None:
+        notes.append("Learning is not finished: nothing here is exact yet.")
+    if energy is not None and energy.warning:
+        notes.append(energy.warning)
+    return tuple(notes)
+
+
+def _distribution(settings: Settings, start: Configuration) -> str:
+    return (
+        f"The canonical ensemble exp[-U/kT] of the reference at {settings.temperature:g} K with "
+        f"{start.n_atoms} atoms in a fixed cell and the centre of mass at rest. Each proposal is a "
+        "path of guide trajectories with fresh Maxwell momenta; it is accepted on the reference's "
+        "Hamiltonian with the kinetic energy at both ends of every trajectory, and a rejected "
+        "proposal counts its old configuration again."
+    )
+
+
+def _formula(start: Configuration) -> str:
+    return str(to_ase(start).get_chemical_formula())
+
+
+def _engine(labels: LabelStore, settings: Settings) -> str:
+    for label in labels:
+        return str(label.identity)
+    return settings.reference.calculator
