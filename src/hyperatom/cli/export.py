@@ -1,0 +1,69 @@
+"""Labels and the sampled chain as extended XYZ."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import load_settings
+from hyperatom.errors import RunDirectoryError
+from hyperatom.references.label import Label
+from hyperatom.references.label_export import write_extended_xyz
+from hyperatom.references.label_store import LabelStore
+
+
+def write_labels(directory: RunDirectory, target: Path) -> int:
+    """Everything the reference has said, in the order in which it was said; returns how many."""
+    with _store(directory) as store:
+        return _write(store.labels(), target)
+
+
+def write_chain(directory: RunDirectory, target: Path) -> int:
+    """The states that count, walker after walker, repeated where a proposal was rejected.
+
+    Raises `RunDirectoryError` where production has not begun.
+    """
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    with _store(directory) as store:
+        chain = ChainStore(directory.file("chain.db"))
+        try:
+            walkers = [chain.steps(walker, "produce") for walker in range(settings.walkers)]
+        finally:
+            chain.close()
+        keys = [step.state_label for steps in walkers for step in steps[settings.produce.discard :]]
+        if not keys:
+            raise RunDirectoryError(
+                f"{directory.path} has not produced anything yet.",
+                f"Go on with 'hyperatom resume {directory.path}'.",
+            )
+        return _write(_found(store, keys), target)
+
+
+def _found(store: LabelStore, keys: list[str]) -> Iterator[Label]:
+    for key in keys:
+        label = store.get(key)
+        if label is None:
+            raise RunDirectoryError(
+                f"{store.path} lacks a label of the chain.", "Restore it from a copy."
+            )
+        yield label
+
+
+def _write(labels: Iterator[Label], target: Path) -> int:
+    part = target.with_name(target.name + ".part")
+    try:
+        count = write_extended_xyz(labels, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _store(directory: RunDirectory) -> LabelStore:
+    path = directory.file("labels.db")
+    if not path.exists():
+        raise RunDirectoryError(
+            f"{directory.path} holds no labels yet.",
+            f"Go on with 'hyperatom resume {directory.path}'.",
+        )
+    return LabelStore(path)

@@ -1,0 +1,164 @@
+"""How far a campaign is: everything the display and `hyperatom status` say, from its steps."""
+
+import os
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import nan
+
+import numpy as np
+
+from hyperatom.campaign.chain_store import Phase, Seconds, Step
+from hyperatom.campaign.settings import Settings
+from hyperatom.units import MILLI
+
+WINDOW = 20
+"""Judged proposals over which the guide's error is taken; its trend compares two windows."""
+
+RECENT = 20
+"""Latest steps whose wall time foretells the time left."""
+
+
+@dataclass
+class Progress:
+    """Adds up the steps of a campaign, in the order in which they came.
+
+    `n_atoms` is the number of atoms of the configuration.
+    """
+
+    settings: Settings
+    n_atoms: int
+    phase: Phase = "start"
+    calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    steps: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    failures: int = 0
+    spent: Seconds = field(default_factory=Seconds)
+    _full: deque[bool] = field(default_factory=deque)
+    _produced: dict[int, list[tuple[float, bool]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _errors: deque[float] = field(default_factory=lambda: deque(maxlen=2 * WINDOW))
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _energies: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._full = deque(maxlen=self.settings.learn.window)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        n_atoms: int,
+        steps: Iterable[Step],
+        seconds: dict[tuple[int, int], Seconds],
+    ) -> "Progress":
+        """The progress after some steps already on disk."""
+        progress = cls(settings, n_atoms)
+        for step in steps:
+            progress.take(step, seconds.get((step.walker, step.number), Seconds()))
+        return progress
+
+    def take(self, step: Step, seconds: Seconds) -> None:
+        """Count one more step."""
+        self.phase = step.phase
+        self.calls[step.phase] += step.asked
+        self.steps[step.phase] += 1
+        self.failures += bool(step.failure)
+        self.spent = Seconds(
+            *(
+                getattr(self.spent, name) + getattr(seconds, name)
+                for name in ("guide", "fit", "reference", "total")
+            )
+        )
+        self._recent.append(seconds.total)
+        if step.phase == "learn" and step.full and "guide_drift" in step.record:
+            self._full.append(step.accepted)
+        if step.phase == "produce":
+            self._produced[step.walker].append((step.state_energy, step.accepted))
+        self._note_error(step)
+        self._energies[step.walker] = step.state_energy
+
+    def _note_error(self, step: Step) -> None:
+        record, before = step.record, self._energies.get(step.walker)
+        if before is None or step.proposed_energy is None or "guide_energy_after" not in record:
+            return
+        change = step.proposed_energy - before
+        guessed = record["guide_energy_after"] - record["guide_energy_before"]
+        if np.isfinite(change - guessed):
+            self._errors.append((change - guessed) / self.n_atoms / MILLI)
+
+    @property
+    def calls_made(self) -> int:
+        """Reference calls of all phases."""
+        return sum(self.calls.values())
+
+    @property
+    def calls_planned(self) -> int:
+        """Reference calls at the most, over the whole campaign."""
+        learn = self.calls["start"] + self.calls["learn"]
+        if self.phase != "produce":
+            learn = max(learn, self.settings.learn.calls)
+        return learn + self.steps_planned
+
+    @property
+    def steps_planned(self) -> int:
+        """Steps of the production phase, over all walkers."""
+        produce = self.settings.produce
+        return self.settings.walkers * (produce.discard + produce.proposals)
+
+    @property
+    def finished(self) -> bool:
+        """Is every step of the production phase there?"""
+        return self.steps["produce"] >= self.steps_planned
+
+    def acceptance(self) -> tuple[float, int]:
+        """Acceptance and the number of proposals behind it.
+
+        While learning, over the latest window of full paths; afterwards over all production.
+        """
+        if self.phase == "produce":
+            accepted = [accepted for _, accepted in self._counted()]
+        else:
+            accepted = list(self._full)
+        return (float(np.mean(accepted)) if accepted else nan), len(accepted)
+
+    def guide_error(self) -> tuple[float, float]:
+        """meV/atom; standard deviation of (U_D-U_M)(x') - (U_D-U_M)(x): latest window, and before.
+
+        NaN where there are fewer than two proposals.
+        """
+        errors = np.array(self._errors)
+        return _spread(errors[-WINDOW:]), _spread(errors[:-WINDOW])
+
+    def independent_samples(self) -> float:
+        """Effective sample size of the potential energy in production."""
+        from hyperatom.analysis.statistics import estimate_mean
+
+        series = self._series()
+        if not series:
+            return 0.0
+        return estimate_mean(
+            [np.array([energy for energy, _ in walker]) for walker in series], "eV", "exact"
+        ).n_effective
+
+    def seconds_left(self) -> float:
+        """Seconds to the end if all calls are spent; NaN while nothing is known."""
+        if not self._recent:
+            return nan
+        left = self.steps_planned - self.steps["produce"]
+        if self.phase != "produce":
+            left += max(0, self.settings.learn.calls - self.calls["start"] - self.calls["learn"])
+        side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
+        return float(np.median(self._recent)) * left / side_by_side
+
+    def _series(self) -> list[Sequence[tuple[float, bool]]]:
+        discard = self.settings.produce.discard
+        walkers = (self._produced[walker][discard:] for walker in sorted(self._produced))
+        return [walker for walker in walkers if walker]
+
+    def _counted(self) -> list[tuple[float, bool]]:
+        return [step for walker in self._series() for step in walker]
+
+
+def _spread(values: np.ndarray) -> float:
+    return float(values.std()) if len(values) > 1 else nan
