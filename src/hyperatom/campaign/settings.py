@@ -19,7 +19,7 @@ Repeat = Annotated[int, Field(ge=1, le=100)]
 class Section(BaseModel):
     """A section of the input file; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ConfigurationSettings(Section):
