@@ -17,6 +17,7 @@ two more matrix products and one pass over the slots. It can be differentiated a
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from hyperatom.potentials.features.spherical_harmonics import (
     gradient_of_expansion,
     real_spherical_harmonics,
 )
+from hyperatom.potentials.fence import fenced
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,7 @@ class DensityFeatures:
         | `slots`         | (n_species,)                | -    | slots of each species, in order |
         | returns         | (n_block, n_channels, n_lm) | -    | channel = s * n_radial + n      |
         """
-        densities, start = [], 0
-        for count in slots:
-            of_species = displacements[:, :, start : start + count]
-            densities.append(_density_of_species(self.settings, of_species))
-            start += count
-        return jnp.concatenate(densities, axis=1)
+        return _density(self.settings, slots, displacements)
 
     def invariants(self, density: jax.Array) -> jax.Array:
         """Features that neither rotation nor inversion changes: (n_block, n_features)."""
@@ -165,41 +162,76 @@ class DensityFeatures:
 Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _density_of_species(settings: DensitySettings, displacements: jax.Array) -> jax.Array:
-    """The density of the neighbours of one species: (n_block, n_radial, n_lm)."""
-    return _forward(settings, displacements)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _density(
+    settings: DensitySettings, slots: tuple[int, ...], displacements: jax.Array
+) -> jax.Array:
+    return _forward(settings, slots, displacements)[0]
 
 
-def _forward(settings: DensitySettings, displacements: jax.Array) -> tuple[jax.Array, Saved]:
+def _forward(
+    settings: DensitySettings, slots: tuple[int, ...], displacements: jax.Array
+) -> tuple[jax.Array, Saved]:
+    # Everything slot by slot is done for all species at once, the products species by species.
+    unit, inverse, distance = fenced(_directions)(displacements)
+    radial = fenced(partial(_radial, settings))(distance)
+    harmonics = fenced(partial(_harmonics, settings))(unit)
+    # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
+    densities = [_product(harmonics[:, :, own], radial[:, :, own], 2) for own in _ranges(slots)]
+    density = jnp.swapaxes(jnp.concatenate(densities, axis=2), 1, 2)
+    return density, (unit, inverse, distance, radial, harmonics)
+
+
+def _backward(
+    settings: DensitySettings, slots: tuple[int, ...], saved: Saved, slope: jax.Array
+) -> tuple[jax.Array]:
+    unit, inverse, distance, radial, harmonics = saved
+    turned = jnp.swapaxes(slope, 1, 2)
+    of_harmonics, of_radial = [], []
+    for species, own in enumerate(_ranges(slots)):
+        channels = slice(species * settings.n_radial, (species + 1) * settings.n_radial)
+        of_harmonics.append(_product(turned[:, :, channels], radial[:, :, own], 1))
+        of_radial.append(_product(slope[:, channels], harmonics[:, :, own], 1))
+    along = fenced(partial(_radial_slope, settings))(distance, jnp.concatenate(of_radial, axis=2))
+    across = fenced(partial(_angular_slope, settings))(unit, jnp.concatenate(of_harmonics, axis=2))
+    return (fenced(_combine)(unit, inverse, along, across),)
+
+
+_density.defvjp(_forward, _backward)
+
+
+def _ranges(slots: tuple[int, ...]) -> list[slice]:
+    ends = list(accumulate(slots, initial=0))
+    return [slice(start, end) for start, end in pairwise(ends)]
+
+
+def _directions(displacements: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, y, z = displacements
     square = x * x + y * y + z * z
     inverse = jax.lax.rsqrt(square)
-    distance = square * inverse
-    unit = displacements * inverse
-    radial = _radial(settings, distance)
-    harmonics = real_spherical_harmonics(unit[0], unit[1], unit[2], settings.max_degree)
-    # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
-    density = _product(harmonics, radial, 2)
-    return jnp.swapaxes(density, 1, 2), (unit, inverse, distance, radial, harmonics)
-
-
-def _backward(settings: DensitySettings, saved: Saved, slope: jax.Array) -> tuple[jax.Array]:
-    unit, inverse, distance, radial, harmonics = saved
-    turned = jnp.swapaxes(slope, 1, 2)
-    of_harmonics = _product(turned, radial, 1)
-    of_radial = _product(slope, harmonics, 1)
-    along = jax.vjp(partial(_radial, settings), distance)[1](of_radial)[0]
-    across = gradient_of_expansion(unit[0], unit[1], unit[2], of_harmonics, settings.max_degree)
-    projected = jnp.sum(unit * across, axis=0)
-    return (unit * (along - projected * inverse) + across * inverse,)
-
-
-_density_of_species.defvjp(_forward, _backward)
+    return displacements * inverse, inverse, square * inverse
 
 
 def _radial(settings: DensitySettings, distance: jax.Array) -> jax.Array:
     return radial_functions(distance, settings.cutoff, settings.n_radial, settings.crowding)
+
+
+def _harmonics(settings: DensitySettings, unit: jax.Array) -> jax.Array:
+    return real_spherical_harmonics(unit[0], unit[1], unit[2], settings.max_degree)
+
+
+def _radial_slope(settings: DensitySettings, distance: jax.Array, slope: jax.Array) -> jax.Array:
+    (gradient,) = jax.vjp(partial(_radial, settings), distance)[1](slope)
+    return jnp.asarray(gradient)
+
+
+def _angular_slope(settings: DensitySettings, unit: jax.Array, slope: jax.Array) -> jax.Array:
+    return gradient_of_expansion(unit[0], unit[1], unit[2], slope, settings.max_degree)
+
+
+def _combine(unit: jax.Array, inverse: jax.Array, along: jax.Array, across: jax.Array) -> jax.Array:
+    projected = unit[0] * across[0] + unit[1] * across[1] + unit[2] * across[2]
+    return unit * (along - projected * inverse) + across * inverse
 
 
 def _product(left: jax.Array, right: jax.Array, axis: int) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 Rows = dict[tuple[int, int], jax.Array]
 
 STACKED_AT_ONCE = 8
-"""XLA writes a stack of up to eight computed arrays in one pass, and copies a larger one."""
+"""XLA computes a stack of up to eight arrays in one pass; a longer one it collects by copying."""
 
 
 def real_spherical_harmonics(
@@ -79,7 +79,9 @@ def stack_rows(rows: list[jax.Array]) -> jax.Array:
     ]
     if len(groups) == 1:
         return groups[0]
-    return jnp.concatenate(groups, axis=1)
+    # The barrier keeps the compiler from joining the groups to one long stack again.
+    apart = jax.lax.optimization_barrier(groups)  # type: ignore[no-untyped-call]
+    return jnp.concatenate(apart, axis=1)
 
 
 def _azimuthal(
