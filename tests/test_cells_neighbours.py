@@ -6,8 +6,13 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from hyperatom.errors import InputError
-from hyperatom.geometry.cells import complete_cell, heights, minimum_distance, wrap
-from hyperatom.geometry.neighbours import NeighbourLists, SlotsExceededError, find_neighbours
+from hyperatom.geometry.cells import complete_cell, heights, wrap
+from hyperatom.geometry.neighbours import (
+    NeighbourLists,
+    SlotsExceededError,
+    find_neighbours,
+    minimum_distance,
+)
 
 CUBE = np.diag([6.0, 6.0, 6.0])
 TRICLINIC = np.array([[5.0, 0.0, 0.0], [3.5, 4.0, 0.0], [-2.0, 2.5, 4.5]])

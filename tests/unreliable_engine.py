@@ -29,7 +29,7 @@ class Engine(EMT):
         raise RuntimeError("SCF not converged [bold]")
 
     def not_a_number(self):
-        self.results["energy"] = np.nan
+        self.results["free_energy"] = np.nan
 
     def hangs(self):
         time.sleep(1000)

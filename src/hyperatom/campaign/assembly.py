@@ -14,7 +14,7 @@ from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.geometry.cells import minimum_distance
+from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.references.ase_calculator import AseReference, EnginePreset
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference

@@ -61,14 +61,12 @@ class LiveDisplay:
 
     def __init__(self, progress: Progress, console: Console) -> None:
         self.progress = progress
-        self._live = Live(
-            console=console, get_renderable=self._draw, refresh_per_second=2, transient=False
-        )
-        self._rows: list[tuple[str, str]] = []
         self._started = time.monotonic()
         self._latest = self._started
         self._sampled = (0.0, float("-inf"))
+        self._rows: list[tuple[str, str]] = []
         self._note()
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=2)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -55,30 +55,3 @@ def wrap(
     """The images of positions inside the cell along its periodic directions; (n_atoms, 3) in Å."""
     translations = lattice_translations(positions, cell, periodic)
     return positions - translations @ complete_cell(cell, periodic)
-
-
-def minimum_distance(
-    positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
-) -> float:
-    """Shortest distance between two atoms or an atom and an image of itself, in Å.
-
-    Infinite for a single isolated atom.
-    """
-    from hyperatom.geometry.neighbours import pairs
-
-    n_atoms = len(positions)
-    periodic = np.asarray(periodic, dtype=bool)
-    if n_atoms < 2 and not periodic.any():
-        return float("inf")
-    # A radius that must hold a pair: the extent of the atoms or the shortest lattice vector.
-    bounds = [float(np.linalg.norm(vector)) for vector in np.asarray(cell)[periodic]]
-    if n_atoms > 1:
-        bounds.append(float(np.linalg.norm(positions[1:] - positions[:1], axis=1).min()))
-    bound = min(bounds)
-    radius = min(bound, 3.0)
-    while True:
-        centre, neighbour, lattice = pairs(positions, cell, periodic, radius)
-        if centre.size:
-            vectors = positions[neighbour] + lattice @ np.asarray(cell) - positions[centre]
-            return float(np.linalg.norm(vectors, axis=1).min())
-        radius = min(2.0 * radius, bound * (1.0 + 1e-9)) if radius < bound else radius * 1.01

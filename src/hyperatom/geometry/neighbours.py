@@ -206,3 +206,28 @@ def _counting_sort(group: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArr
         return np.zeros(0, dtype=np.int64)
     rows = coo_array((np.ones(n, dtype=np.int8), (group, np.arange(n))), shape=(len(counts), n))
     return np.asarray(rows.tocsr().indices, dtype=np.int64)
+
+
+def minimum_distance(
+    positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> float:
+    """Shortest distance between two atoms or an atom and an image of itself, in Å.
+
+    Infinite for a single isolated atom.
+    """
+    n_atoms = len(positions)
+    periodic = np.asarray(periodic, dtype=bool)
+    if n_atoms < 2 and not periodic.any():
+        return float("inf")
+    # A radius that must hold a pair: the extent of the atoms or the shortest lattice vector.
+    bounds = [float(np.linalg.norm(vector)) for vector in np.asarray(cell)[periodic]]
+    if n_atoms > 1:
+        bounds.append(float(np.linalg.norm(positions[1:] - positions[:1], axis=1).min()))
+    bound = min(bounds)
+    radius = min(bound, 3.0)
+    while True:
+        centre, neighbour, lattice = pairs(positions, cell, periodic, radius)
+        if centre.size:
+            vectors = positions[neighbour] + lattice @ np.asarray(cell) - positions[centre]
+            return float(np.linalg.norm(vectors, axis=1).min())
+        radius = min(2.0 * radius, bound * (1.0 + 1e-9)) if radius < bound else radius * 1.01
