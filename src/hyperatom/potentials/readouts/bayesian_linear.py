@@ -93,7 +93,7 @@ class Posterior:
 
     def standard_deviation(self, features: Array) -> Array:
         """sqrt(phi^T cov(w) phi) for rows phi (..., n_features), in the unit of y."""
-        scaled = np.atleast_2d(features * self.scales)
+        scaled = (features * self.scales).reshape(-1, len(self.scales))
         solved = solve_triangular(self.factor, scaled.T, trans="T", check_finite=False)
         return np.asarray(np.sqrt((solved**2).sum(axis=0)).reshape(features.shape[:-1]))
 
