@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
@@ -290,7 +291,7 @@ class LinearDensityPotential:
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))
                 arrays = {name: np.array(file[name]) for name in names}
-        except (OSError, ValueError, KeyError) as problem:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as problem:
             raise InputError(
                 f"{path} is not a readable potential ({type(problem).__name__}).",
                 "Give a file that hyperatom wrote, whole.",

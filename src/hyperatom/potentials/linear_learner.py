@@ -156,7 +156,8 @@ class LinearDensityLearner:
 
     def _forget(self) -> None:
         energies = np.array([evaluation.energy for _, evaluation in self.labels])
-        middle = float(np.median(energies[len(energies) // 2 :]))
+        # The lower of the two in the middle: one of the labels, so that one at least is kept.
+        middle = float(np.quantile(energies[len(energies) // 2 :], 0.5, method="lower"))
         kept = [bool(abs(energy - middle) <= self.energy_window) for energy in energies]
         if kept == self._kept:
             return
