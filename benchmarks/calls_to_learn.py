@@ -7,18 +7,18 @@ A proposal counts if its path had its full length, at least 200 fs; the goal is 
 over 20 such proposals, one after the other. Learning proposals that were cut short lie in between
 without counting, but their calls count, as does the first label.
 
-| figure                 | unit     | meaning                                                       |
-|------------------------|----------|---------------------------------------------------------------|
-| `.calls`               | calls    | reference calls when the goal was first met                   |
-| `.acceptance`          |          | over the 20 proposals there                                   |
-| `.cut`                 |          | proposals cut short among them                                |
-| `.error`               | meV/atom | standard deviation of D(x') - D(x) over sqrt(2), the error of |
-|                        |          | one configuration; D = U of the guide - U of the reference    |
-| `.error_of_difference` | meV/atom | without the sqrt(2): what acceptance feels                    |
-| `.trajectory`          | fs       | mean length of the 20 paths                                   |
-| `..._frozen`           |          | the same over all proposals of the frozen guide               |
-| `.seconds_...`         | s        | of the whole run; `total` is wall time                        |
-| `.overhead`            |          | (total - guide - fit - reference) / total                     |
+| figure                 | unit     | meaning                                                      |
+|------------------------|----------|--------------------------------------------------------------|
+| `.calls`               | calls    | reference calls when the goal was first met                  |
+| `.acceptance`          |          | over the 20 proposals there                                  |
+| `.cut`                 |          | proposals cut short among them                               |
+| `.error`               | meV/atom | standard deviation of D(x') - D(x) over sqrt(2), error of    |
+|                        |          | one configuration; D = U of guide - U of reference           |
+| `.error_of_difference` | meV/atom | without the sqrt(2): what acceptance feels                   |
+| `.trajectory`          | fs       | mean length of the 20 paths                                  |
+| `..._frozen`           |          | the same over all proposals of the frozen guide              |
+| `.seconds_...`         | s        | of the whole run; `total` is wall time                       |
+| `.overhead`            |          | (total - guide - fit - reference) / total                    |
 
 Of several seeds, the medians are the figures; every seed's are in the results' details.
 """
@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from campaign_runs import run_campaign
 from figures import Figure, report
-
 from hyperatom.campaign.assembly import load_configuration
 from hyperatom.campaign.chain_store import ChainStore, Step
 from hyperatom.units import MILLI

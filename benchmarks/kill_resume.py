@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from counted_engine import TALLY
 
 QUARTZ = """
@@ -102,7 +103,7 @@ class Watched:
         With `start_up`, the kill comes this many seconds after the launch.
         """
         evaluated_before = len(self.evaluations())
-        path = os.pathsep.join([str(HERE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+        path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, TALLY: str(self.tally), "PYTHONPATH": path}
         launched = time.perf_counter()
         process = subprocess.Popen(
@@ -114,13 +115,12 @@ class Watched:
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        phase = "start-up"
         if start_up is not None:
             time.sleep(start_up)
             process.kill()
         else:
             for line in process.stdout:
-                position, phase = int(line.split()[0]), line.split()[1]
+                position = int(line.split()[0])
                 self.times.setdefault(position, time.perf_counter() - launched)
                 if moment is not None and position >= int(moment):
                     time.sleep((moment % 1.0) * self.gaps.get(int(moment), self.usual_gap))

@@ -90,7 +90,6 @@ class Campaign:
         if not states:
             states = self._begin(pool)
         number = 1 + max(step.number for step in self.chain.steps())
-        vetoed = 0
         while not self.schedule.finished:
             clock = time.perf_counter()
             guide = self.learner.fit()
@@ -102,7 +101,7 @@ class Campaign:
                 number: int = number,
                 proposal: Proposal = proposal,
                 guide: Guide = guide,
-                training: bool = vetoed >= 2,
+                training: bool = self.schedule.stranded,
             ) -> tuple[ChainState, Step, Seconds]:
                 return self._step(
                     walker, number, "learn", states[walker], proposal, guide, training
@@ -119,7 +118,6 @@ class Campaign:
                     (step, Seconds(seconds.guide, spent, seconds.reference, seconds.total + spent))
                 )
             self._keep(steps)
-            vetoed = vetoed + 1 if all(not step.asked for step, _ in steps) else 0
             number += 1
 
     def _begin(self, pool: ThreadPoolExecutor) -> list[ChainState]:

@@ -27,6 +27,7 @@ class Schedule:
     time_step: float = 0.0
     segments: int = 1
     calls: int = 0
+    unasked: int = 0
     window: deque[bool] = field(default_factory=deque)
     _since_change: list[bool] = field(default_factory=list)
 
@@ -50,9 +51,15 @@ class Schedule:
         )
         return good or self.calls >= learn.calls
 
+    @property
+    def stranded(self) -> bool:
+        """Have the latest two steps of every walker led nowhere that is worth a label?"""
+        return self.unasked >= 2 * self.settings.walkers
+
     def take_note(self, step: Step) -> None:
         """Adapt to one more step of the learning phase."""
         self.calls += step.asked
+        self.unasked = 0 if step.asked else self.unasked + 1
         if step.phase != "learn" or "guide_drift" not in step.record:
             return
         self._adapt_time_step(step)

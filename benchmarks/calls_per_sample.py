@@ -1,0 +1,226 @@
+"""Reference calls per independent sample: guided trajectories against two fair rivals.
+
+    python benchmarks/calls_per_sample.py [--repeat 1 1 1] [--calls 2500] [--proposals 400]
+
+Alpha-quartz at 300 K with GFN1-xTB, one run on one engine. Observables: the potential energy, and
+the mean Si-O distance within the first peak of the radial distribution function of each
+configuration. The rivals, hybrid Monte Carlo and Langevin dynamics on the engine's own forces,
+are tuned on the learned guide's forces, where long runs cost nothing: over the grids below the
+setting is taken whose worse observable needs the fewest calls. Then they run on the engine.
+
+| figure               | unit            | meaning                                                 |
+|----------------------|-----------------|---------------------------------------------------------|
+| `.slhmc`             | calls/sample    | of frozen production, the worse observable              |
+| `.slhmc_with_learning` | calls/sample  | the calls of learning shared among this run's samples   |
+| `.hmc`, `.langevin`  | calls/sample    | the worse observable                                    |
+| `.gain_over_...`     |                 | the smaller of the two observables' ratios              |
+| `...energy`, `...distance` |           | each observable on its own                              |
+| `.segments_k`        | calls/sample    | guided trajectories with momenta drawn k times a path   |
+
+Relative errors of calls per sample are those of the autocorrelation time (Madras and Sokal 1988).
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from campaign_runs import Progress, production, run_campaign
+from figures import Figure, report
+from hyperatom.analysis.radial_distribution import RadialDistribution
+from hyperatom.analysis.statistics import estimate_mean
+from hyperatom.campaign.assembly import opened
+from hyperatom.configuration import Configuration
+from hyperatom.sampling.metropolis import ChainState, metropolis
+from plain_sampling import HybridMonteCarlo, Langevin, of_guide, run, tight_binding
+
+TEMPERATURE = 300.0
+DISCARD = 5
+INPUT = """
+configuration: {{crystal: alpha-quartz, repeat: {repeat}}}
+temperature: 300
+produce: {{discard: 5, proposals: {proposals}}}
+"""
+
+HYBRID_GRID = [
+    HybridMonteCarlo(time_step, n_steps)
+    for time_step in (1.0, 2.0, 3.0, 4.0, 5.0)
+    for n_steps in (3, 5, 10, 20, 40)
+]
+LANGEVIN_GRID = [
+    Langevin(time_step, friction)
+    for time_step in (1.0, 2.0)
+    for friction in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+]
+BOLD_GRID = [Langevin(4.0, friction) for friction in (0.02, 0.05, 0.1)]
+"""A step at which the second order of the integrator shows: kept for the record, not a rival."""
+
+Cost = dict[str, float]
+
+
+def observables(
+    configurations: Sequence[Configuration], energies: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Series of the potential energy (eV) and of the mean Si-O distance (Å)."""
+    peak = RadialDistribution(r_max=2.6, bins=1300).compute(configurations)
+    return {"energy": energies, "distance": peak.first_peak_series("Si-O")}
+
+
+def calls_per_sample(series: dict[str, np.ndarray], calls: int) -> Cost:
+    """Calls per independent sample of each observable, and its relative error."""
+    cost: Cost = {}
+    for name, values in series.items():
+        estimate = estimate_mean(values, "", "exact")
+        g, n = estimate.autocorrelation_time, len(values)
+        cost[name] = calls / estimate.n_effective
+        cost[f"{name}_relative_error"] = float(np.sqrt((10.0 * g + 2.0) / n)) if g > 1.0 else 0.0
+        cost[f"{name}_mean"], cost[f"{name}_error"] = estimate.value, estimate.error
+    cost["worse"] = max(cost["energy"], cost["distance"])
+    cost["calls"] = calls
+    return cost
+
+
+def cost_of(
+    method: HybridMonteCarlo | Langevin, forces: Any, start: Configuration, calls: int, seed: int
+) -> Cost:
+    """Run a rival and count."""
+    plain = run(method, forces, start, TEMPERATURE, calls, seed, discard=calls // 10)
+    configurations = [start.with_positions(x) for x in plain.positions]
+    cost = calls_per_sample(observables(configurations, plain.energies), plain.calls)
+    return {**cost, "accepted": plain.moved}
+
+
+def tune(
+    grid: Sequence[Any], forces: Any, start: Configuration, calls: int
+) -> tuple[Any, dict[str, Cost]]:
+    """The setting of the grid whose worse observable is cheapest, and all costs."""
+    costs = {}
+    for method in grid:
+        costs[str(method)] = cost_of(method, forces, start, calls, seed=1)
+        say(str(method), costs[str(method)])
+    best = min(grid, key=lambda method: costs[str(method)]["worse"])
+    return best, costs
+
+
+def cost_of_segments(folder: Path, segments: int, proposals: int) -> Cost:
+    """The frozen guide's proposal with another number of segments, judged by the engine."""
+    with opened(folder, Progress()) as campaign:
+        proposal = replace(campaign.frozen_proposal(), segments=segments)
+        last = campaign.chain.last(0)
+        assert last is not None
+        label = campaign.reference.store.get(last.state_label)
+        assert label is not None
+        where = campaign.start.with_positions(label.configuration.positions)
+        state = ChainState(where, label.evaluation)
+        rng = np.random.default_rng([7, segments])
+        states, accepted, calls = [], [], 0
+        for _ in range(DISCARD + proposals):
+            proposed = proposal.propose(state.configuration, rng)
+            state, transition = metropolis(
+                state, proposed, campaign.reference, campaign.ensemble, rng
+            )
+            states.append(state)
+            accepted.append(transition.accepted)
+            calls += len(states) > DISCARD and transition.evaluation is not None
+    states = states[DISCARD:]
+    series = observables(
+        [s.configuration for s in states], np.array([s.evaluation.energy for s in states])
+    )
+    return {**calls_per_sample(series, calls), "accepted": float(np.mean(accepted[DISCARD:]))}
+
+
+def say(what: str, cost: Cost) -> None:
+    """Progress on the error stream."""
+    print(what, json.dumps({k: round(v, 5) for k, v in cost.items()}), file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, nargs=3, default=[1, 1, 1])
+    parser.add_argument("--proposals", type=int, default=400, help="of the frozen guide")
+    parser.add_argument("--calls", type=int, default=2500, help="of each rival, on the engine")
+    parser.add_argument("--tuning", type=int, default=8000, help="steps of each try on the guide")
+    parser.add_argument("--segments", type=int, nargs="*", default=[1, 2, 5], help="also measured")
+    parser.add_argument("--folder", type=Path, help="keep the campaign here, or take it from here")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        measure(given, (given.folder or Path(temporary)) / "campaign")
+
+
+def measure(given: argparse.Namespace, folder: Path) -> None:
+    """Everything, and the report."""
+    text = INPUT.format(repeat=given.repeat, proposals=given.proposals)
+    run_campaign(text, folder)
+    found = production(folder, DISCARD)
+    slhmc = calls_per_sample(observables(found.configurations, found.energies), found.calls)
+    slhmc["accepted"] = found.acceptance
+    say("SLHMC", slhmc)
+
+    segments = {k: cost_of_segments(folder, k, given.proposals // 2) for k in given.segments}
+    for k, cost in segments.items():
+        say(f"{k} segments", cost)
+
+    with opened(folder, Progress()) as campaign:
+        guide = campaign.frozen_proposal().guide
+        frozen = campaign.frozen_proposal()
+    start = found.configurations[-1]
+    cheap = of_guide(guide, start)
+    hybrid, hybrid_costs = tune(HYBRID_GRID, cheap, start, given.tuning)
+    langevin, langevin_costs = tune(LANGEVIN_GRID, cheap, start, given.tuning)
+    _, bold_costs = tune(BOLD_GRID, cheap, start, given.tuning)
+
+    engine = tight_binding(start)
+    hmc = cost_of(hybrid, engine, start, given.calls, seed=2)
+    say(f"engine: {hybrid}", hmc)
+    dynamics = cost_of(langevin, engine, start, given.calls, seed=3)
+    say(f"engine: {langevin}", dynamics)
+
+    figures = []
+    rivals = {"hmc": hmc, "langevin": dynamics}
+    on_guide = {"hmc": hybrid_costs[str(hybrid)], "langevin": langevin_costs[str(langevin)]}
+    for name, costs in (("", rivals), ("_tuning_run", on_guide)):
+        for rival, cost in costs.items():
+            gains = {o: cost[o] / slhmc[o] for o in ("energy", "distance")}
+            figures.append(Figure(f"gain_over_{rival}{name}", min(gains.values())))
+            figures += [Figure(f"gain_over_{rival}{name}_{o}", gain) for o, gain in gains.items()]
+    for method, cost in {"slhmc": slhmc, **rivals}.items():
+        figures.append(Figure(method, cost["worse"], "calls/sample"))
+        for o in ("energy", "distance"):
+            figures.append(Figure(f"{method}_{o}", cost[o], "calls/sample"))
+            figures.append(Figure(f"{method}_{o}_relative_error", cost[f"{o}_relative_error"]))
+        figures.append(Figure(f"{method}_accepted", cost["accepted"]))
+    whole = (found.calls + found.learning_calls) / found.calls
+    figures.append(Figure("slhmc_with_learning", slhmc["worse"] * whole, "calls/sample"))
+    figures.append(Figure("learning_calls", found.learning_calls, "calls"))
+    figures += [Figure(f"segments_{k}", c["worse"], "calls/sample") for k, c in segments.items()]
+    report(
+        [Figure(f"calls_per_sample.{f.figure}", round(f.value or 0, 4), f.unit) for f in figures],
+        "calls_per_sample",
+        {
+            "repeat": given.repeat,
+            "best": {"hmc": str(hybrid), "langevin": str(langevin)},
+            "path": {
+                "segments": frozen.segments,
+                "length_fs": frozen.length,
+                "time_step_fs": frozen.time_step,
+            },
+            "slhmc": slhmc,
+            "segments": segments,
+            "engine": rivals,
+            "tuning": {**hybrid_costs, **langevin_costs},
+            "bold": bold_costs,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
