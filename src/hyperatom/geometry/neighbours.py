@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hyperatom.errors import InputError
 from hyperatom.geometry.cells import complete_cell, lattice_translations
 
-Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
 
 SLOT_MULTIPLE = 8
 """Slots come in multiples of this: a vector register is filled, and few shapes are compiled."""
@@ -60,7 +60,7 @@ def pairs(
 
     The vector of a pair is `positions[j] + translation @ cell - positions[i]`, for the positions
     given, inside the cell or not. An atom and its own image are a pair too. Returns (n_pairs,),
-    (n_pairs,) and (n_pairs, 3).
+    (n_pairs,) and (n_pairs, 3), the last in whole numbers of lattice vectors.
     """
     from vesin import NeighborList
 
@@ -76,8 +76,10 @@ def pairs(
     inside = positions - translations @ box
     finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     i, j, lattice = finder.compute(inside, box, periodic, quantities="ijS")
-    i, j = i.astype(np.int64), j.astype(np.int64)
-    return i, j, lattice.astype(np.int64) + translations[i] - translations[j]
+    i, j = i.astype(np.int32), j.astype(np.int32)
+    if translations.any():
+        lattice = lattice + translations[i] - translations[j]
+    return i, j, lattice.astype(np.float64)
 
 
 def find_neighbours(
@@ -101,40 +103,43 @@ def find_neighbours(
 
     Raises `SlotsExceededError` when an atom has more neighbours of a species than slots.
     """
-    species = np.asarray(species)
+    species = np.asarray(species, dtype=np.int32)
     n_atoms = len(species)
     i, j, lattice = pairs(positions, cell, periodic, cutoff)
     n_pairs = len(i)
     centre = np.concatenate([i, j])
     neighbour = np.concatenate([j, i])
 
-    # Rank of each directed pair among those of the same centre and neighbour species, by counting.
-    group = centre * n_species + species[neighbour]
+    # Pairs grouped by centre and species of the neighbour, with a counting sort.
+    group = centre * np.int32(n_species) + species[neighbour]
     counts = np.bincount(group, minlength=n_atoms * n_species)
-    order = _counting_sort(group, counts)
-    first = np.cumsum(counts) - counts
-    rank = np.empty(2 * n_pairs, dtype=np.int64)
-    rank[order] = np.arange(2 * n_pairs) - np.repeat(first, counts)
-
     needed = tuple(int(n) for n in counts.reshape(n_atoms, n_species).max(axis=0, initial=0))
     if capacity is None:
         capacity = tuple(_round_up(n) for n in needed)
     if any(n > room for n, room in zip(needed, capacity, strict=True)):
         raise SlotsExceededError(needed, capacity)
 
+    # The slot of the first pair of each group, and of every pair behind it.
     n_slots = sum(capacity)
     offset = np.cumsum(capacity) - np.asarray(capacity)
-    slot = centre * n_slots + offset[species[neighbour]] + rank
+    first_slot = (np.arange(n_atoms)[:, None] * n_slots + offset).ravel()
+    first_pair = np.cumsum(counts) - counts
+    slot_in_order = np.arange(2 * n_pairs) + np.repeat(first_slot - first_pair, counts)
+    slot = np.empty(2 * n_pairs, dtype=np.int32)
+    slot[_counting_sort(group, len(counts))] = slot_in_order
+    there, back = slot[:n_pairs], slot[n_pairs:]
+
     index = np.repeat(np.arange(n_atoms, dtype=np.int32), n_slots)
     index[slot] = neighbour
+    reverse = np.arange(n_atoms * n_slots, dtype=np.int32)
+    reverse[there] = back
+    reverse[back] = there
     shift = np.zeros((3, n_atoms * n_slots))
     shift[0] = 2.0 * cutoff
-    vectors = (lattice @ complete_cell(cell, periodic)).T
-    shift[:, slot[:n_pairs]] = vectors
-    shift[:, slot[n_pairs:]] = -vectors
-    reverse = np.arange(n_atoms * n_slots, dtype=np.int32)
-    reverse[slot[:n_pairs]] = slot[n_pairs:]
-    reverse[slot[n_pairs:]] = slot[:n_pairs]
+    for plane, components in zip(shift, complete_cell(cell, periodic).T, strict=True):
+        part = lattice @ components
+        plane[there] = part
+        plane[back] = -part
     return Neighbours(
         index=index.reshape(n_atoms, n_slots),
         shift=shift.reshape(3, n_atoms, n_slots),
@@ -197,15 +202,14 @@ def _round_up(count: int) -> int:
     return -(-count // SLOT_MULTIPLE) * SLOT_MULTIPLE
 
 
-def _counting_sort(group: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _counting_sort(group: NDArray[np.int32], n_groups: int) -> NDArray[np.int32]:
     # Building a sparse matrix by rows is a counting sort, several times faster than argsort.
     from scipy.sparse import coo_array
 
     n = len(group)
-    if n == 0:
-        return np.zeros(0, dtype=np.int64)
-    rows = coo_array((np.ones(n, dtype=np.int8), (group, np.arange(n))), shape=(len(counts), n))
-    return np.asarray(rows.tocsr().indices, dtype=np.int64)
+    columns = np.arange(n, dtype=np.int32)
+    rows = coo_array((np.ones(n, dtype=np.int8), (group, columns)), shape=(n_groups, max(n, 1)))
+    return np.asarray(rows.tocsr().indices, dtype=np.int32)
 
 
 def minimum_distance(
