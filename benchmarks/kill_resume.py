@@ -3,8 +3,8 @@
     python benchmarks/kill_resume.py [--kills 20] [--seed 0]
 
 Moments are uniform over the *work* of an undisturbed run (its steps, and the freeze), so that
-start-up, which each resumed session repeats, does not attract them all; one moment lies in the
-freeze on purpose, and every seventh kill hits the start-up itself. Only the run's own process is
+start-up, which each resumed session repeats, does not attract them all; two moments lie in the
+freeze on purpose, and every seventh kill hits the start-up itself. Only the process of the run is
 killed: its engine must die with it. The engine notes every finished evaluation.
 
 | figure             | meaning                                                                   |
@@ -251,7 +251,9 @@ def kill_and_resume(
     gaps = {p: min(gap, 3.0 * usual) for p, gap in gaps.items()}
     frozen_at = next(p for p in sorted(times) if p >= _frozen_position(undisturbed.run))
     moments = rng.uniform(0.0, end, kills)
-    moments[0] = frozen_at - 1 + rng.random()  # between the last lesson and the frozen guide
+    # Two between the last lesson and the frozen guide, which is a matter of milliseconds.
+    freezes = rng.random(2) ** 3 if kills > 3 else 0.1 * rng.random(1)
+    moments[: len(freezes)] = frozen_at - 1 + freezes
 
     watched = Watched(source, folder / "killed", gaps=gaps, usual_gap=usual)
     for number, moment in enumerate(sorted(moments)):
