@@ -401,7 +401,7 @@ def test_ctrl_c_reaches_the_parent_which_can_go_on(tmp_path):
         ("tblite.ase.TBlite", {}, "Did you mean 'TBLite'"),
         ("deepmd.calculator.DP", {}, "pip install deepmd-kit"),
         ("misbehaving_engines.refuses", {}, "no pseudopotential found"),
-        ("tblite.ase.TBLite", {"acuracy": 0.1}, "Did you mean 'accuracy'"),
+        ("tblite.ase.TBLite", {"acuracy": 0.1}, "Did you mean 'accuracy'"),  # codespell:ignore
         ("tblite.ase.TBLite", {"accuracy": object()}, "JSON"),
         ("tblite.ase.TBLite", {"accuracy": float("nan")}, "JSON"),
     ],

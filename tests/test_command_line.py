@@ -393,7 +393,7 @@ def test_an_input_that_is_none(command: str, tmp_path: Path) -> None:
     refused(hyperatom(command, tmp_path), "cannot be read")
     (tmp_path / "binary").write_bytes(bytes(range(128, 256)))
     refused(hyperatom(command, tmp_path / "binary"), "not a text file")
-    file = write(tmp_path, {**INPUT, "temprature": 300})
+    file = write(tmp_path, {**INPUT, "temprature": 300})  # codespell:ignore
     refused(hyperatom(command, file), "did you mean 'temperature'?")
 
 

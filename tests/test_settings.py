@@ -43,10 +43,10 @@ def test_every_setting_has_a_description_in_the_schema() -> None:
 @pytest.mark.parametrize(
     ("path", "misspelt", "meant"),
     [
-        ((), "temprature", "temperature"),
-        ((), "smapling", "sampling"),
+        ((), "temprature", "temperature"),  # codespell:ignore
+        ((), "smapling", "sampling"),  # codespell:ignore
         (("configuration",), "fil", "file"),
-        (("reference",), "calculater", "calculator"),
+        (("reference",), "calculater", "calculator"),  # codespell:ignore
         (("guide",), "cut_off", "cutoff"),
         (("sampling",), "timestep", "time_step"),
         (("learn",), "call", "calls"),

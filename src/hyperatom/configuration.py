@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def _frozen(values: object, dtype: type, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    array = np.array(values, dtype=dtype).reshape(shape)
+    array: NDArray[np.generic] = np.array(values, dtype=dtype).reshape(shape)
     array.setflags(write=False)
     return array
 

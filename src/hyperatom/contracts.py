@@ -55,13 +55,13 @@ class Guide(Potential, Protocol):
 class GuideTrajectory:
     """Where a guide's trajectory ended, and what was seen on the way.
 
-    | field       | shape         | unit          | meaning                                         |
-    |-------------|---------------|---------------|-------------------------------------------------|
-    | `positions` | (n_atoms, 3)  | Å             | end point                                       |
-    | `momenta`   | (n_atoms, 3)  | sqrt(amu eV)  | at the end point, not flipped                   |
-    | `energies`  | (n_checks,)   | eV            | guide energy at each checked point              |
-    | `errors`    | (n_checks,)   | eV            | predictive standard deviation there (0: unknown)|
-    | `waypoints` | (n_checks, n_atoms, 3) | Å    | the checked points themselves                   |
+    | field       | shape         | unit          | meaning                                        |
+    |-------------|---------------|---------------|------------------------------------------------|
+    | `positions` | (n_atoms, 3)  | Å             | end point                                      |
+    | `momenta`   | (n_atoms, 3)  | sqrt(amu eV)  | at the end point, not flipped                  |
+    | `energies`  | (n_checks,)   | eV            | guide energy at each checked point             |
+    | `errors`    | (n_checks,)   | eV            | standard deviation predicted (0: unknown)      |
+    | `waypoints` | (n_checks, n_atoms, 3) | Å    | the checked points themselves                  |
 
     A path that left the numbers (overflow) ends with non-finite entries.
     """

@@ -18,7 +18,7 @@ class InputError(HyperatomError):
 
 
 class ReferenceFailure(HyperatomError):
-    """The reference gave no trustworthy answer for a configuration (not converged, NaN, crash, time-out)."""
+    """The reference gave no trustworthy answer (not converged, NaN, crash, time-out)."""
 
 
 class RunDirectoryError(HyperatomError):

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 class Evaluation:
     """Energy, forces and stress of one configuration.
 
-    | field          | shape        | unit   | meaning                                              |
-    |----------------|--------------|--------|------------------------------------------------------|
-    | `energy`       | scalar       | eV     | potential energy (force-consistent where smeared)    |
-    | `forces`       | (n_atoms, 3) | eV/Å   | minus the gradient of `energy`                       |
-    | `stress`       | (6,) or None | eV/Å^3 | ASE's sign (tension positive), xx yy zz yz xz xy     |
-    | `energy_error` | scalar       | eV     | standard deviation of `energy`, None where exact     |
-    | `origin`       | text         | -      | who computed it                                      |
-    | `seconds`      | scalar       | s      | wall time it took                                    |
+    | field          | shape        | unit   | meaning                                             |
+    |----------------|--------------|--------|-----------------------------------------------------|
+    | `energy`       | scalar       | eV     | potential energy (force-consistent where smeared)   |
+    | `forces`       | (n_atoms, 3) | eV/Å   | minus the gradient of `energy`                      |
+    | `stress`       | (6,) or None | eV/Å^3 | ASE's sign (tension positive), xx yy zz yz xz xy    |
+    | `energy_error` | scalar       | eV     | standard deviation of `energy`, None where exact    |
+    | `origin`       | text         | -      | who computed it                                     |
+    | `seconds`      | scalar       | s      | wall time it took                                   |
     """
 
     energy: float

@@ -179,7 +179,7 @@ class Campaign:
         return ExploringTrajectory(path, self._error_limit(guide))
 
     def _error_limit(self, guide: LinearDensityPotential) -> float:
-        """eV; the given multiple of k_BT, but never so tight that the guide's own noise fails it."""
+        """eV; the given multiple of k_BT, but no tighter than the guide's own noise can pass."""
         noise = guide.inflation * guide.noise * np.sqrt(self.start.n_atoms)
         return float(max(self.settings.sampling.veto * self.ensemble.thermal_energy, 2.0 * noise))
 

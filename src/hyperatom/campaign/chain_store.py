@@ -166,7 +166,8 @@ class ChainStore:
             self._connection.close()
 
     def _steps(self, walker: int | None, phase: Phase | None) -> Iterator[Step]:
-        query, values = "SELECT content FROM steps WHERE TRUE", []
+        query = "SELECT content FROM steps WHERE TRUE"
+        values: list[object] = []
         if walker is not None:
             query, values = query + " AND walker = ?", [*values, walker]
         if phase is not None:

@@ -203,8 +203,7 @@ def _template_lines(model: type[BaseModel], depth: int) -> Iterator[str]:
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield f"\n{indent}# {(annotation.__doc__ or '').strip()}"
-            required = field.is_required()
-            yield f"{indent}{name}:" if required else f"{indent}{name}:"
+            yield f"{indent}{name}:"
             yield from _template_lines(annotation, depth + 1)
             continue
         if name in _EXAMPLES:

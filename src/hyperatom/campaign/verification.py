@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def _decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
         chain = [step for step in steps if step.walker == walker]
         if [step.number for step in chain] != list(range(len(chain))):
             return Check(name, False, f"Steps of walker {walker} are missing.")
-        for before, step in zip(chain[:-1], chain[1:], strict=True):
+        for before, step in pairwise(chain):
             where = f"step {step.number} of walker {walker}"
             if step.proposed_energy is None:
                 log_acceptance = -np.inf

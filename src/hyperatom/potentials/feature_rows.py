@@ -4,8 +4,8 @@
     force rows:  -d phi_u / d x_j
     virial rows: sum_ij r_ij (x) d B_f(i) / d r_ij
 
-The derivatives go through the density: dB/dA of an atom (a small dense Jacobian) times dA/dr of each
-neighbour, which never sees more than one atom's features at a time.
+The derivatives go through the density: dB/dA of an atom (a small dense Jacobian) times dA/dr of
+each neighbour, which never sees more than one atom's features at a time.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """The default guide: density invariants, a linear readout, and a short-range repulsion.
 
-    E = sum_i [ w_{s(i)} . B(i) + c_{s(i)} ] + repulsion,     sigma_E^2 = phi^T cov(w, c) phi + n_atoms noise^2
+    E = sum_i [ w_{s(i)} . B(i) + c_{s(i)} ] + repulsion
+    sigma_E^2 = phi^T cov(w, c) phi + n_atoms noise^2
 
 with B the invariants of the neighbour density (a linear atomic cluster expansion, Drautz, Phys.
 Rev. B 99, 014104 (2019)), one set of weights and one constant per species, and phi the sums of
@@ -68,7 +69,9 @@ class LinearDensityModel:
         """Energy of each atom, eV; arguments as in `local_energy`."""
         weights, constants, radii = parameters
         features = self.features(displacements, slots)
-        learned = jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
+        learned: jax.Array = (
+            jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
+        )
         return learned + repulsion(radii, displacements, central_species, slots)
 
     def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
@@ -174,15 +177,15 @@ class LinearDensityModel:
 class LinearDensityPotential:
     """A frozen fit: potential and guide.
 
-    | field       | shape                    | unit     | meaning                                    |
-    |-------------|--------------------------|----------|--------------------------------------------|
-    | `weights`   | (n_species, n_features)  | eV       | of the features of each central species    |
-    | `constants` | (n_species,)             | eV       | energy of an atom of each species          |
-    | `radii`     | (n_species, n_species)   | Å        | of the repulsion                           |
-    | `scales`    | (n_unknowns,)            | eV       | D of the readout                           |
-    | `factor`    | (n_unknowns, n_unknowns) | -        | Cholesky factor R of the readout           |
-    | `noise`     | scalar                   | eV       | error per sqrt(atom) that no weights mend  |
-    | `inflation` | scalar                   | -        | found errors are this times the predicted  |
+    | field       | shape                    | unit     | meaning                                  |
+    |-------------|--------------------------|----------|------------------------------------------|
+    | `weights`   | (n_species, n_features)  | eV       | of the features of each central species  |
+    | `constants` | (n_species,)             | eV       | energy of an atom of each species        |
+    | `radii`     | (n_species, n_species)   | Å        | of the repulsion                         |
+    | `scales`    | (n_unknowns,)            | eV       | D of the readout                         |
+    | `factor`    | (n_unknowns, n_unknowns) | -        | Cholesky factor R of the readout         |
+    | `noise`     | scalar                   | eV       | error per sqrt(atom) that no weights mend|
+    | `inflation` | scalar                   | -        | found errors are this times the predicted|
     """
 
     model: LinearDensityModel

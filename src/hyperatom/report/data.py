@@ -1,7 +1,7 @@
 """What a report shows: plain arrays and texts, nothing about files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np

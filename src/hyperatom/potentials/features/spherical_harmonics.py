@@ -80,7 +80,7 @@ def stack_rows(rows: list[jax.Array]) -> jax.Array:
     if len(groups) == 1:
         return groups[0]
     # The barrier keeps the compiler from joining the groups to one long stack again.
-    apart = jax.lax.optimization_barrier(groups)  # type: ignore[no-untyped-call]
+    apart = jax.lax.optimization_barrier(groups)
     return jnp.concatenate(apart, axis=1)
 
 
