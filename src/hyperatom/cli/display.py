@@ -179,6 +179,9 @@ def describe(progress: Progress, samples: float) -> list[tuple[str, str]]:
             "falling" if error < 0.9 * earlier else "rising" if error > 1.1 * earlier else "level"
         )
         trend = f", {word} (before: {earlier:.3g})"
+    judged = "nothing counted yet"
+    if n_proposals:
+        judged = f"{acceptance:.2f} over {n_proposals} proposals"
     spent = progress.spent
     rows = [
         ("phase", "finished" if progress.finished else PHASES[progress.phase]),
@@ -186,12 +189,7 @@ def describe(progress: Progress, samples: float) -> list[tuple[str, str]]:
             "reference calls",
             f"{progress.calls_made} made, at most {progress.calls_planned} planned",
         ),
-        (
-            "acceptance",
-            f"{_number(acceptance, '.2f')} over {n_proposals} proposals"
-            if n_proposals
-            else "no full-length proposal yet",
-        ),
+        ("acceptance", judged),
         ("guide error", f"{_number(error, '.3g')} meV/atom{trend}"),
     ]
     if progress.phase == "produce":

@@ -10,7 +10,7 @@ import typer
 
 from hyperatom import __version__
 from hyperatom.cli.problems import plainly, stoppable, terminable
-from hyperatom.errors import InputError, RunDirectoryError
+from hyperatom.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -208,12 +208,6 @@ def verify(
     """Check that a run is exact. Exit code: 0 passed, 1 failed, 3 undecided."""
     with plainly(directory):
         from hyperatom.campaign.verification import verify as certify
-
-        if not directory.is_dir():
-            raise RunDirectoryError(
-                f"There is no run directory {directory}.",
-                "Start one with 'hyperatom run INPUT.yaml'.",
-            )
 
         def progress(sentence: str, part: float) -> None:
             if sys.stderr.isatty():
