@@ -151,7 +151,8 @@ def find_neighbours(
 class NeighbourLists:
     """Makes neighbour lists of one set of atoms in one cell, all with the same number of slots.
 
-    Lists reach `skin` beyond the cutoff: one stays right until an atom has moved by skin/2. The
+    Lists reach `skin` beyond the cutoff: one stays right until an atom has moved by skin/2. Wide
+    lists reach `margin` further, to be narrowed on the way while no atom has moved by margin/2. The
     slots grow when they no longer suffice, by 15 % and to a multiple of 8, and never shrink.
     """
 
@@ -164,6 +165,7 @@ class NeighbourLists:
         cutoff: float,
         skin: float,
         capacity: tuple[int, ...] | None = None,
+        margin: float = 1.6,
     ) -> None:
         self.cell = np.array(cell, dtype=np.float64)
         self.periodic = np.array(periodic, dtype=bool)
@@ -172,30 +174,34 @@ class NeighbourLists:
         self.cutoff = cutoff
         self.skin = skin
         self.capacity = capacity
+        self.margin = margin
+        self.wide_capacity: tuple[int, ...] | None = None
 
     def make(self, positions: NDArray[np.float64]) -> Neighbours:
         """The list for `positions` (n_atoms, 3), in Å, inside the cell or not."""
-        try:
-            neighbours = self._find(positions)
-        except SlotsExceededError as exceeded:
-            self.capacity = tuple(
-                _round_up(round(CAPACITY_MARGIN * n)) if n > room else room
-                for n, room in zip(exceeded.needed, exceeded.capacity, strict=True)
-            )
-            neighbours = self._find(positions)
+        neighbours = self._find(positions, self.cutoff + self.skin, self.capacity)
         self.capacity = neighbours.slots
         return neighbours
 
-    def _find(self, positions: NDArray[np.float64]) -> Neighbours:
-        return find_neighbours(
-            positions,
-            self.cell,
-            self.periodic,
-            self.species,
-            self.n_species,
-            self.cutoff + self.skin,
-            self.capacity,
-        )
+    def make_wide(self, positions: NDArray[np.float64]) -> Neighbours:
+        """A list that reaches cutoff + skin + margin, for `positions` as in `make`."""
+        reach = self.cutoff + self.skin + self.margin
+        neighbours = self._find(positions, reach, self.wide_capacity)
+        self.wide_capacity = neighbours.slots
+        return neighbours
+
+    def _find(
+        self, positions: NDArray[np.float64], reach: float, capacity: tuple[int, ...] | None
+    ) -> Neighbours:
+        arguments = (positions, self.cell, self.periodic, self.species, self.n_species, reach)
+        try:
+            return find_neighbours(*arguments, capacity)
+        except SlotsExceededError as exceeded:
+            grown = tuple(
+                _round_up(round(CAPACITY_MARGIN * n)) if n > room else room
+                for n, room in zip(exceeded.needed, exceeded.capacity, strict=True)
+            )
+            return find_neighbours(*arguments, grown)
 
 
 def _round_up(count: int) -> int:

@@ -15,12 +15,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+import hyperatom.potentials.narrow_neighbours  # noqa: F401 (makes Neighbours a tree of arrays)
 from hyperatom.geometry.neighbours import Neighbours
 from hyperatom.potentials.fence import fenced
-
-jax.tree_util.register_dataclass(
-    Neighbours, data_fields=["index", "shift", "reverse"], meta_fields=["slots"]
-)
 
 AtomicEnergy = Callable[[Any, jax.Array, jax.Array, tuple[int, ...]], jax.Array]
 """(parameters, displacements (3, n_block, n_slots), central_species (n_block,), slots) -> energies
