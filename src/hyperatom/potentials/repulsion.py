@@ -37,7 +37,8 @@ def repulsion_radii(
     """
     from ase.data import covalent_radii
 
-    kind = np.searchsorted(np.asarray(species), configuration.numbers)
+    order = np.argsort(species)
+    kind = order[np.searchsorted(np.asarray(species), configuration.numbers, sorter=order)]
     radius = covalent_radii[np.asarray(species)]
     radii = 0.7 * (radius[:, None] + radius[None, :])
     i, j, lattice = pairs(
