@@ -165,7 +165,7 @@ def line(progress: Progress, *, finished: bool = False) -> str:
     if progress.failures:
         parts.append(f"{progress.failures} failed calls")
     if not finished:
-        parts.append(f"at most about {duration(progress.seconds_left())} left")
+        parts.append(f"{_time_left(progress)} left")
     return ", ".join(parts)
 
 
@@ -206,14 +206,17 @@ def describe(progress: Progress, samples: float) -> list[tuple[str, str]]:
         )
     )
     if not progress.finished:
-        rows.append(("time left", f"at most about {duration(progress.seconds_left())}"))
+        rows.append(("time left", _time_left(progress)))
     return rows
+
+
+def _time_left(progress: Progress) -> str:
+    seconds = progress.seconds_left()
+    return f"at most about {duration(seconds)}" if isfinite(seconds) else "an unknown time"
 
 
 def duration(seconds: float) -> str:
     """A time span as people say it."""
-    if not isfinite(seconds):
-        return "an unknown time"
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2.0 * size:
             return f"{seconds / size:.1f} {unit}"
