@@ -15,6 +15,9 @@ setting is taken whose worse observable needs the fewest calls. Then they run on
 | `.hmc`, `.langevin`  | calls/sample    | the worse observable                                    |
 | `.gain_over_...`     |                 | the smaller of the two observables' ratios              |
 | `...energy`, `...distance` |           | each observable on its own                              |
+| `..._softest`        |                 | of the softest mode, every rival at its own best in the |
+|                      |                 | tuning runs; for the record, not among the gains        |
+| `.gain_..._tuning_run` |               | with the rivals' costs in the longer tuning runs        |
 | `.segments_k`        | calls/sample    | guided trajectories with momenta drawn k times a path   |
 
 Relative errors of calls per sample are those of the autocorrelation time (Madras and Sokal 1988).
@@ -26,7 +29,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +70,34 @@ BOLD_GRID = [Langevin(4.0, friction) for friction in (0.02, 0.05, 0.1)]
 Cost = dict[str, float]
 
 
-def observables(
-    configurations: Sequence[Configuration], energies: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Series of the potential energy (eV) and of the mean Si-O distance (Å)."""
-    peak = RadialDistribution(r_max=2.6, bins=1300).compute(configurations)
-    return {"energy": energies, "distance": peak.first_peak_series("Si-O")}
+@dataclass(frozen=True)
+class Observables:
+    """What is averaged: two observables, and the softest mode, the slowest of all.
+
+    `mode` (n_atoms, 3) is the mass-weighted displacement of largest variance.
+    """
+
+    mode: np.ndarray
+
+    @classmethod
+    def of(cls, configurations: Sequence[Configuration]) -> "Observables":
+        """With the softest mode of these configurations."""
+        masses = configurations[0].masses
+        ways = np.array([c.positions for c in configurations]) * np.sqrt(masses)[:, None]
+        ways -= ways.mean(axis=0)
+        _, _, modes = np.linalg.svd(ways.reshape(len(ways), -1), full_matrices=False)
+        return cls(modes[0].reshape(-1, 3) * np.sqrt(masses)[:, None])
+
+    def series(
+        self, configurations: Sequence[Configuration], energies: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Potential energy (eV), mean Si-O distance (Å), softest mode."""
+        peak = RadialDistribution(r_max=2.6, bins=1300).compute(configurations)
+        return {
+            "energy": energies,
+            "distance": peak.first_peak_series("Si-O"),
+            "softest": np.array([np.sum(c.positions * self.mode) for c in configurations]),
+        }
 
 
 def calls_per_sample(series: dict[str, np.ndarray], calls: int) -> Cost:
@@ -90,28 +115,36 @@ def calls_per_sample(series: dict[str, np.ndarray], calls: int) -> Cost:
 
 
 def cost_of(
-    method: HybridMonteCarlo | Langevin, forces: Any, start: Configuration, calls: int, seed: int
+    method: HybridMonteCarlo | Langevin,
+    forces: Any,
+    start: Configuration,
+    calls: int,
+    seed: int,
+    observables: Observables,
+    file: Path | None = None,
 ) -> Cost:
-    """Run a rival and count."""
+    """Run a rival and count; keep its samples in `file`."""
     plain = run(method, forces, start, TEMPERATURE, calls, seed, discard=calls // 10)
+    if file is not None:
+        plain.save(file)
     configurations = [start.with_positions(x) for x in plain.positions]
-    cost = calls_per_sample(observables(configurations, plain.energies), plain.calls)
+    cost = calls_per_sample(observables.series(configurations, plain.energies), plain.calls)
     return {**cost, "accepted": plain.moved}
 
 
 def tune(
-    grid: Sequence[Any], forces: Any, start: Configuration, calls: int
+    grid: Sequence[Any], forces: Any, start: Configuration, calls: int, observables: Observables
 ) -> tuple[Any, dict[str, Cost]]:
     """The setting of the grid whose worse observable is cheapest, and all costs."""
     costs = {}
     for method in grid:
-        costs[str(method)] = cost_of(method, forces, start, calls, seed=1)
+        costs[str(method)] = cost_of(method, forces, start, calls, 1, observables)
         say(str(method), costs[str(method)])
     best = min(grid, key=lambda method: costs[str(method)]["worse"])
     return best, costs
 
 
-def cost_of_segments(folder: Path, segments: int, proposals: int) -> Cost:
+def cost_of_segments(folder: Path, segments: int, proposals: int, observables: Observables) -> Cost:
     """The frozen guide's proposal with another number of segments, judged by the engine."""
     with opened(folder, Progress()) as campaign:
         proposal = replace(campaign.frozen_proposal(), segments=segments)
@@ -132,7 +165,7 @@ def cost_of_segments(folder: Path, segments: int, proposals: int) -> Cost:
             accepted.append(transition.accepted)
             calls += len(states) > DISCARD and transition.evaluation is not None
     states = states[DISCARD:]
-    series = observables(
+    series = observables.series(
         [s.configuration for s in states], np.array([s.evaluation.energy for s in states])
     )
     return {**calls_per_sample(series, calls), "accepted": float(np.mean(accepted[DISCARD:]))}
@@ -161,28 +194,33 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     text = INPUT.format(repeat=given.repeat, proposals=given.proposals)
     run_campaign(text, folder)
     found = production(folder, DISCARD)
-    slhmc = calls_per_sample(observables(found.configurations, found.energies), found.calls)
+    observables = Observables.of(found.configurations)
+    slhmc = calls_per_sample(observables.series(found.configurations, found.energies), found.calls)
     slhmc["accepted"] = found.acceptance
     say("SLHMC", slhmc)
-
-    segments = {k: cost_of_segments(folder, k, given.proposals // 2) for k in given.segments}
-    for k, cost in segments.items():
-        say(f"{k} segments", cost)
 
     with opened(folder, Progress()) as campaign:
         guide = campaign.frozen_proposal().guide
         frozen = campaign.frozen_proposal()
     start = found.configurations[-1]
     cheap = of_guide(guide, start)
-    hybrid, hybrid_costs = tune(HYBRID_GRID, cheap, start, given.tuning)
-    langevin, langevin_costs = tune(LANGEVIN_GRID, cheap, start, given.tuning)
-    _, bold_costs = tune(BOLD_GRID, cheap, start, given.tuning)
+    hybrid, hybrid_costs = tune(HYBRID_GRID, cheap, start, given.tuning, observables)
+    langevin, langevin_costs = tune(LANGEVIN_GRID, cheap, start, given.tuning, observables)
+    _, bold_costs = tune(BOLD_GRID, cheap, start, given.tuning, observables)
 
     engine = tight_binding(start)
-    hmc = cost_of(hybrid, engine, start, given.calls, seed=2)
+    file = folder.with_name("hmc.npz")
+    hmc = cost_of(hybrid, engine, start, given.calls, 2, observables, file)
     say(f"engine: {hybrid}", hmc)
-    dynamics = cost_of(langevin, engine, start, given.calls, seed=3)
+    file = folder.with_name("langevin.npz")
+    dynamics = cost_of(langevin, engine, start, given.calls, 3, observables, file)
     say(f"engine: {langevin}", dynamics)
+
+    segments = {
+        k: cost_of_segments(folder, k, given.proposals // 2, observables) for k in given.segments
+    }
+    for k, cost in segments.items():
+        say(f"{k} segments", cost)
 
     figures = []
     rivals = {"hmc": hmc, "langevin": dynamics}
@@ -192,6 +230,11 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
             gains = {o: cost[o] / slhmc[o] for o in ("energy", "distance")}
             figures.append(Figure(f"gain_over_{rival}{name}", min(gains.values())))
             figures += [Figure(f"gain_over_{rival}{name}_{o}", gain) for o, gain in gains.items()]
+    for rival, costs in (("hmc", hybrid_costs), ("langevin", langevin_costs)):
+        best = min(cost["softest"] for cost in costs.values())
+        figures.append(Figure(f"{rival}_softest", best, "calls/sample"))
+        figures.append(Figure(f"gain_over_{rival}_softest", best / slhmc["softest"]))
+    figures.append(Figure("slhmc_softest", slhmc["softest"], "calls/sample"))
     for method, cost in {"slhmc": slhmc, **rivals}.items():
         figures.append(Figure(method, cost["worse"], "calls/sample"))
         for o in ("energy", "distance"):

@@ -47,7 +47,7 @@ seed: 11
 produce: {{discard: 5, proposals: {proposals}}}
 """
 
-PLAIN = HybridMonteCarlo(time_step=4.0, n_steps=10)
+PLAIN = HybridMonteCarlo(time_step=4.0, n_steps=5)
 
 PAIRS = ("Si-O", "O-O", "Si-Si")
 BIN = 0.04
