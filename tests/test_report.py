@@ -11,17 +11,11 @@ import pytest
 
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.statistics import estimate_mean
+from hyperatom.campaign.certificate import Certificate, Check
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.report.citations import CITATIONS, citations_of
-from hyperatom.report.data import (
-    Certificate,
-    Check,
-    Ledger,
-    ProposalTable,
-    ReportData,
-    SystemDescription,
-)
+from hyperatom.report.data import Ledger, ProposalTable, ReportData, SystemDescription
 from hyperatom.report.figures import (
     MOST_POINTS,
     decimate,
