@@ -1,5 +1,7 @@
 """Density features: symmetries, smoothness, and the mathematics of their parts."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,10 +43,15 @@ def random_cell(seed=0, n_atoms=7):
     return rng.uniform(size=(n_atoms, 3)) @ CELL, rng.integers(0, 2, n_atoms)
 
 
+@partial(jax.jit, static_argnums=(0, 2))
+def compiled(features, displacements, slots):
+    return features(displacements, slots)
+
+
 def features_of(positions, species, cell=CELL, features=FEATURES):
     found = find_neighbours(positions, cell, PERIODIC, species, 2, features.settings.cutoff)
     vectors = positions[found.index] + np.moveaxis(found.shift, 0, 2) - positions[:, None]
-    return np.asarray(features(jnp.asarray(np.moveaxis(vectors, 2, 0)), found.slots))
+    return np.asarray(compiled(features, jnp.asarray(np.moveaxis(vectors, 2, 0)), found.slots))
 
 
 def directions(n, seed=0):
@@ -148,10 +155,11 @@ def test_gradients_agree_with_finite_differences():
     vectors = jnp.asarray(rng.uniform(-2.5, 2.5, size=(3, 2, 6)))
     weights = jnp.asarray(rng.normal(size=FEATURES.n_features))
 
+    @jax.jit
     def energy(x):
         return (FEATURES(x, (3, 3)) @ weights).sum()
 
-    gradient = np.asarray(jax.grad(energy)(vectors))
+    gradient = np.asarray(jax.jit(jax.grad(energy))(vectors))
     for place in [(0, 0, 0), (1, 1, 4), (2, 0, 5)]:
         step = jnp.zeros_like(vectors).at[place].set(1e-5)
         numeric = float(energy(vectors + step) - energy(vectors - step)) / 2e-5

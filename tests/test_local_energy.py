@@ -54,8 +54,8 @@ class Case:
                 max_degree=3,
                 power_spectrum_radial=2,
                 power_spectrum_degree=3,
-                bispectrum_radial=1,
-                bispectrum_degree=2,
+                bispectrum_radial=1 if self.n_species < 3 else 0,
+                bispectrum_degree=2 if self.n_species < 3 else 0,
             )
         )
         self.compiled = jax.jit(self.from_neighbours, static_argnames=("block", "function"))

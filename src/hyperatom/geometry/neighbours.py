@@ -165,7 +165,7 @@ class NeighbourLists:
         cutoff: float,
         skin: float,
         capacity: tuple[int, ...] | None = None,
-        margin: float = 1.6,
+        margin: float = 2.0,
     ) -> None:
         self.cell = np.array(cell, dtype=np.float64)
         self.periodic = np.array(periodic, dtype=bool)
@@ -186,6 +186,10 @@ class NeighbourLists:
     def make_wide(self, positions: NDArray[np.float64]) -> Neighbours:
         """A list that reaches cutoff + skin + margin, for `positions` as in `make`."""
         reach = self.cutoff + self.skin + self.margin
+        if self.wide_capacity is None and self.capacity is not None:
+            # As many more as there is more volume: a rule, so that equal runs have equal shapes.
+            ratio = (reach / (self.cutoff + self.skin)) ** 3
+            self.wide_capacity = tuple(_round_up(round(ratio * n)) for n in self.capacity)
         neighbours = self._find(positions, reach, self.wide_capacity)
         self.wide_capacity = neighbours.slots
         return neighbours
