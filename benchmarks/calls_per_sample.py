@@ -48,10 +48,11 @@ from plain_sampling import HybridMonteCarlo, Langevin, of_guide, run, tight_bind
 
 TEMPERATURE = 300.0
 DISCARD = 5
+"""First proposals with another number of segments, not counted."""
 INPUT = """
 configuration: {{crystal: alpha-quartz, repeat: {repeat}}}
 temperature: 300
-produce: {{discard: 5, proposals: {proposals}}}
+produce: {{proposals: {proposals}}}
 """
 
 HYBRID_GRID = [
@@ -193,7 +194,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     """Everything, and the report."""
     text = INPUT.format(repeat=given.repeat, proposals=given.proposals)
     run_campaign(text, folder)
-    found = production(folder, DISCARD)
+    found = production(folder)
     observables = Observables.of(found.configurations)
     slhmc = calls_per_sample(observables.series(found.configurations, found.energies), found.calls)
     slhmc["accepted"] = found.acceptance

@@ -1,6 +1,5 @@
 """Campaigns for benchmarks: run one in a folder, or take it from there; read its production."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ class Production:
     | `configurations` | counted states of the chain, rejected ones again            |
     | `energies`       | the reference's, eV, (n_samples,)                           |
     | `calls`          | reference calls behind them                                 |
-    | `learning_calls` | everything paid before: first label, learning, discarded    |
+    | `learning_calls` | everything paid before: first label, learning, probation    |
     | `acceptance`     | of the counted proposals                                    |
     | `steps`          | all steps of the chain, from the start                      |
     """
@@ -72,14 +71,13 @@ def run_campaign(text: str, folder: Path) -> Path:
     return folder
 
 
-def production(run: Path, discard: int) -> Production:
+def production(run: Path) -> Production:
     """Read a finished campaign of one walker."""
     chain, labels = ChainStore(run / "chain.db"), LabelStore(run / "labels.db")
     start = load_configuration(run / "start.npz")
     try:
         steps, seconds = chain.steps(), chain.seconds()
-        first = json.loads(chain.fact("frozen") or "")["number"] + discard
-        counted = [step for step in steps if step.number > first]
+        counted = [step for step in steps if step.phase == "produce"]
         configurations = []
         for step in counted:
             label = labels.get(step.state_label)
@@ -92,7 +90,7 @@ def production(run: Path, discard: int) -> Production:
         configurations,
         np.array([step.state_energy for step in counted]),
         sum(step.asked for step in counted),
-        sum(step.asked for step in steps if step.number <= first),
+        sum(step.asked for step in steps if step.phase != "produce"),
         float(np.mean([step.accepted for step in counted])),
         steps,
         seconds,

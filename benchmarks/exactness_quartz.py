@@ -39,12 +39,11 @@ from hyperatom.units import MILLI
 from plain_sampling import HybridMonteCarlo, Plain, run, tight_binding
 
 TEMPERATURE = 300.0
-DISCARD = 5
 INPUT = """
 configuration: {{crystal: alpha-quartz}}
 temperature: 300
 seed: 11
-produce: {{discard: 5, proposals: {proposals}}}
+produce: {{proposals: {proposals}}}
 """
 
 PLAIN = HybridMonteCarlo(time_step=4.0, n_steps=5)
@@ -113,7 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         run_campaign(INPUT.format(proposals=given.proposals), folder / "campaign")
-        guided = production(folder / "campaign", DISCARD)
+        guided = production(folder / "campaign")
         start = guided.configurations[0]
         plain = plain_monte_carlo(start, given.minutes, folder / "plain.npz")
 

@@ -44,7 +44,7 @@ guide: {{cutoff: 4, radial_functions: 6, power_channels: 3, power_degree: 2,
         bispectrum_channels: 0, bispectrum_degree: 0}}
 sampling: {{length: 60, segments: 2}}
 learn: {{calls: {calls}}}
-produce: {{discard: 2, proposals: {proposals}}}
+produce: {{proposals: {proposals}}}
 walkers: {walkers}
 seed: 4
 """

@@ -45,7 +45,7 @@ INPUT: dict[str, Any] = {
     },
     "sampling": {"time_step": 5, "length": 100, "segments": 1},
     "learn": {"calls": 12, "window": 10},
-    "produce": {"discard": 2, "proposals": 40},
+    "produce": {"proposals": 40},
     "seed": 1,
 }
 

@@ -85,7 +85,7 @@ def test_a_key_like_no_other_is_simply_to_be_removed() -> None:
         ("learn.acceptance", 1.5),
         ("produce.proposals", 0),
         ("produce.proposals", 2.5),
-        ("produce.discard", -1),
+        ("learn.probation", 0),
         ("sampling.length", 0),
         ("sampling.length", float("inf")),
         ("sampling.time_step", 0),

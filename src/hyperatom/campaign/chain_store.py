@@ -17,7 +17,7 @@ from hyperatom.errors import RunDirectoryError
 
 FORMAT = "1"
 
-Phase = Literal["start", "learn", "produce"]
+Phase = Literal["start", "learn", "probe", "produce"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Step:
     |------------------|------|-------------------------------------------------------------------|
     | `walker`         | -    | which chain, from 0                                               |
     | `number`         | -    | step of this chain, from 0 (its start)                            |
-    | `phase`          | -    | start, learn or produce                                           |
+    | `phase`          | -    | start, learn, probe or produce                                    |
     | `guide`          | -    | digest of the guide that proposed                                 |
     | `record`         | eV.. | the proposal's own numbers: shape of the path, energies, errors   |
     | `log_ratio`      | -    | of the proposal                                                   |
@@ -159,6 +159,12 @@ class ChainStore:
         """A named fact of the run, None where it is not (yet) one."""
         rows = self._fetch("SELECT content FROM facts WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
+
+    def frozen(self) -> dict[str, Any] | None:
+        """What was frozen: guide, time step, segments ...; None while learning."""
+        content = self.fact("frozen")
+        frozen: dict[str, Any] | None = json.loads(content) if content else None
+        return frozen
 
     def close(self) -> None:
         """Close the file."""

@@ -49,7 +49,12 @@ class Schedule:
             and self.acceptance >= learn.acceptance
             and self.segments == self.settings.sampling.segments
         )
-        return good or self.calls >= learn.calls
+        return good or self.spent
+
+    @property
+    def spent(self) -> bool:
+        """Have all calls of learning been made?"""
+        return self.calls >= self.settings.learn.calls
 
     @property
     def stranded(self) -> bool:
@@ -57,9 +62,13 @@ class Schedule:
         return self.unasked >= 2 * self.settings.walkers
 
     def take_note(self, step: Step) -> None:
-        """Adapt to one more step of the learning phase."""
+        """Adapt to one more step; production changes nothing any more."""
+        if step.phase == "produce":
+            return
         self.calls += step.asked
         self.unasked = 0 if step.asked else self.unasked + 1
+        if step.phase == "probe":
+            self.window.append(step.accepted)
         if step.phase != "learn" or "guide_drift" not in step.record:
             return
         self._adapt_time_step(step)

@@ -74,7 +74,7 @@ class SamplingSettings(Section):
     length: float = Field(200.0, gt=0, description="fs; mean duration of one segment")
     segments: int = Field(3, ge=1, le=100, description="momenta drawn this often along a path")
     veto: float = Field(
-        1.5,
+        8.0,
         gt=0,
         description="k_BT; paths on which the guide's error exceeds it are rejected unasked",
     )
@@ -83,11 +83,17 @@ class SamplingSettings(Section):
 class LearnSettings(Section):
     """When learning ends."""
 
-    calls: int = Field(60, ge=1, description="reference calls spent on learning at most")
+    calls: int = Field(100, ge=1, description="reference calls spent on learning at most")
     acceptance: float = Field(
-        0.8, gt=0, le=1, description="freeze early once this acceptance is reached ..."
+        0.85, gt=0, le=1, description="freeze early once this acceptance is reached ..."
     )
     window: int = Field(20, ge=5, description="... over this many full-length proposals")
+    ask_beyond: float = Field(
+        1.5, gt=0, description="k_BT; paths end, and ask, where the guide's error exceeds it"
+    )
+    probation: int = Field(
+        5, ge=1, description="proposals after the freeze that do not count, and may undo it"
+    )
     rattle: float = Field(
         0.05, ge=0, le=0.5, description="Å; first displacement of a perfect crystal"
     )
@@ -96,7 +102,6 @@ class LearnSettings(Section):
 class ProduceSettings(Section):
     """What the frozen guide samples: this alone counts as exact."""
 
-    discard: int = Field(5, ge=0, description="first proposals after the freeze, not counted")
     proposals: int = Field(100, ge=1, description="proposals of each walker that count")
 
 

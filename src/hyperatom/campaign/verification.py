@@ -1,6 +1,5 @@
 """Verification: puts a run on trial with nothing but what it left on disk, and the engine."""
 
-import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,11 +9,12 @@ from numpy.typing import NDArray
 
 from hyperatom.analysis.statistics import estimate_mean, split_r_hat
 from hyperatom.campaign.assembly import opened
-from hyperatom.campaign.campaign import Campaign, random_numbers
+from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import Seconds, Step
 from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.campaign.schedule import Schedule
+from hyperatom.campaign.stepping import random_numbers
 from hyperatom.errors import ReferenceFailure
 from hyperatom.sampling.guided_trajectory import PathShape
 from hyperatom.sampling.metropolis import accepts
@@ -77,13 +77,9 @@ def verify(
 
 
 def counted(campaign: Campaign, steps: Sequence[Step]) -> list[list[Step]]:
-    """Production steps that count, by walker: those after the discarded ones."""
-    frozen = campaign.chain.fact("frozen")
-    if frozen is None:
-        return [[] for _ in campaign.walkers]
-    first = json.loads(frozen)["number"] + campaign.settings.produce.discard
+    """Production steps, by walker."""
     return [
-        [s for s in steps if s.walker == walker and s.phase == "produce" and s.number > first]
+        [step for step in steps if step.walker == walker and step.phase == "produce"]
         for walker in campaign.walkers
     ]
 
@@ -143,13 +139,12 @@ def _decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
 
 def _frozen(campaign: Campaign, steps: Sequence[Step]) -> Check:
     name = "no learning after the freeze"
-    content = campaign.chain.fact("frozen")
-    if content is None:
+    frozen = campaign.chain.frozen()
+    if frozen is None:
         return Check(name, None, "The guide is not frozen yet.")
-    frozen = json.loads(content)
     guide = campaign.frozen_proposal().guide.digest()
     guides = {step.guide for step in steps if step.phase == "produce"}
-    late = [s for s in steps if s.phase != "produce" and s.number > frozen["number"]]
+    late = [s for s in steps if s.phase in ("start", "learn") and s.number > frozen["number"]]
     if guides - {guide} or late or guide != frozen["guide"]:
         return Check(name, False, "Production steps were proposed by more than one guide.")
     sentence = f"One guide, frozen after {frozen['labels']} labels, proposed all of production."

@@ -21,6 +21,7 @@ SAMPLE_EVERY_SECONDS = 2.0
 PHASES: dict[Phase, str] = {
     "start": "starting",
     "learn": "learning",
+    "probe": "probing the frozen guide",
     "produce": "producing with the frozen guide",
 }
 

@@ -30,7 +30,7 @@ def write_chain(directory: RunDirectory, target: Path) -> int:
             walkers = [chain.steps(walker, "produce") for walker in range(settings.walkers)]
         finally:
             chain.close()
-        keys = [step.state_label for steps in walkers for step in steps[settings.produce.discard :]]
+        keys = [step.state_label for steps in walkers for step in steps]
         if not keys:
             raise RunDirectoryError(
                 f"{directory.path} has not produced anything yet.",

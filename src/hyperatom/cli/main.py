@@ -348,8 +348,7 @@ def _is_busy(path: Path) -> bool:
 
 
 def _forecast(settings: "Settings", seconds: float | None) -> str:
-    produce = settings.produce
-    produced = settings.walkers * (produce.discard + produce.proposals)
+    produced = settings.walkers * settings.produce.proposals
     total = settings.learn.calls + produced
     text = (
         f"at most {total} reference calls: {settings.learn.calls} to learn, {produced} to produce"

@@ -95,7 +95,7 @@ class Progress:
     @property
     def calls_planned(self) -> int:
         """Reference calls at the most, over the whole campaign."""
-        learn = self.calls["start"] + self.calls["learn"]
+        learn = self.calls["start"] + self.calls["learn"] + self.calls["probe"]
         if self.phase != "produce":
             learn = max(learn, self.settings.learn.calls)
         return learn + self.steps_planned
@@ -103,8 +103,7 @@ class Progress:
     @property
     def steps_planned(self) -> int:
         """Steps of the production phase, over all walkers."""
-        produce = self.settings.produce
-        return self.settings.walkers * (produce.discard + produce.proposals)
+        return self.settings.walkers * self.settings.produce.proposals
 
     @property
     def finished(self) -> bool:
@@ -147,14 +146,12 @@ class Progress:
             return nan
         left = self.steps_planned - self.steps["produce"]
         if self.phase != "produce":
-            left += max(0, self.settings.learn.calls - self.calls["start"] - self.calls["learn"])
+            left += max(0, self.settings.learn.calls - self.calls_made)
         side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
         return float(np.median(self._recent)) * left / side_by_side
 
     def _series(self) -> list[Sequence[tuple[float, bool]]]:
-        discard = self.settings.produce.discard
-        walkers = (self._produced[walker][discard:] for walker in sorted(self._produced))
-        return [walker for walker in walkers if walker]
+        return [self._produced[walker] for walker in sorted(self._produced)]
 
     def _counted(self) -> list[tuple[float, bool]]:
         return [step for walker in self._series() for step in walker]

@@ -54,6 +54,14 @@ class LinearDensityModel:
         self._totals = jax.jit(self._feature_totals)
         self.capacity: dict[float, tuple[int, ...]] = {}
 
+    def equals(self, other: "LinearDensityModel") -> bool:
+        """Would it give the same numbers, bit for bit?"""
+        return (self.settings, self.precision, self.capacity) == (
+            other.settings,
+            other.precision,
+            other.capacity,
+        )
+
     @property
     def n_unknowns(self) -> int:
         """Number of weights and constants of all species."""
@@ -284,8 +292,10 @@ class LinearDensityPotential:
         part.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, compiled: LinearDensityModel | None = None) -> Self:
         """Read what `save` wrote; energies are bit-equal to those of the saved potential.
+
+        `compiled` lends its compiled programs where it is the model that the file needs.
 
         Raises `InputError` where the file is missing, cut off or of another format.
         """
@@ -308,5 +318,7 @@ class LinearDensityPotential:
         settings["species"] = tuple(settings["species"])
         model = LinearDensityModel(DensitySettings(**settings), header["precision"])
         model.capacity = {skin: tuple(slots) for skin, slots in header["capacity"]}
+        if compiled is not None and compiled.equals(model):
+            model = compiled
         noise, inflation = (float(value) for value in arrays.pop("errors"))
         return cls(model, **arrays, noise=noise, inflation=inflation)

@@ -1,6 +1,5 @@
 """Reads a run directory into what a report shows."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,14 @@ from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.label_store import LabelStore
 from hyperatom.report.citations import Citation, citations_of
-from hyperatom.report.data import Ledger, ProposalTable, ReportData, SystemDescription
+from hyperatom.report.data import (
+    LEARN,
+    PRODUCE,
+    Ledger,
+    ProposalTable,
+    ReportData,
+    SystemDescription,
+)
 from hyperatom.units import BOLTZMANN
 
 METHODS = (
@@ -44,7 +50,7 @@ def collect(path: Path) -> ReportData:
     labels = LabelStore(directory.file("labels.db"))
     try:
         steps = chain.steps()
-        produced = _counted(chain, settings, steps)
+        produced = _produced(steps)
         energy = _energy(produced, start.n_atoms)
         certificate = _certificate(directory)
         return ReportData(
@@ -80,50 +86,20 @@ def collect(path: Path) -> ReportData:
 def production(path: Path) -> list[list[Configuration]]:
     """Production configurations of each walker, one for every step that counts."""
     directory = RunDirectory.open(path, lock=False)
-    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
     chain = ChainStore(directory.file("chain.db"))
     labels = LabelStore(directory.file("labels.db"))
     try:
-        return _configurations(labels, start, _counted(chain, settings, chain.steps()))
+        return _configurations(labels, start, _produced(chain.steps()))
     finally:
         labels.close()
         chain.close()
 
 
-def write_chain(path: Path) -> int:
-    """Write production as `chain.extxyz` (energies in eV, forces in eV/Å); returns the frames."""
-    from hyperatom.references.label_export import extended_xyz
-
-    directory = RunDirectory.open(path, lock=False)
-    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
-    chain = ChainStore(directory.file("chain.db"))
-    labels = LabelStore(directory.file("labels.db"))
-    part = directory.file("chain.extxyz.part")
-    frames = 0
-    try:
-        with part.open("w") as file:
-            for walker in _counted(chain, settings, chain.steps()):
-                for step in walker:
-                    label = labels.get(step.state_label)
-                    assert label is not None
-                    file.write(extended_xyz(label))
-                    frames += 1
-        part.replace(directory.file("chain.extxyz"))
-        return frames
-    finally:
-        labels.close()
-        chain.close()
-
-
-def _counted(chain: ChainStore, settings: Settings, steps: Sequence[Step]) -> list[list[Step]]:
-    frozen = chain.fact("frozen")
-    if frozen is None:
-        return []
-    first = json.loads(frozen)["number"] + settings.produce.discard
+def _produced(steps: Sequence[Step]) -> list[list[Step]]:
     walkers: dict[int, list[Step]] = {}
     for step in steps:
-        if step.phase == "produce" and step.number > first:
+        if step.phase == "produce":
             walkers.setdefault(step.walker, []).append(step)
     return list(walkers.values())
 
@@ -183,7 +159,9 @@ def _table(
         energies[step.walker] = step.state_energy
         energy.append(step.state_energy)
     return ProposalTable(
-        phase=np.array([step.phase for step in steps], dtype=np.str_),
+        phase=np.array(
+            [PRODUCE if step.phase == "produce" else LEARN for step in steps], dtype=np.str_
+        ),
         walker=np.array([step.walker for step in steps]),
         calls=first_calls + np.cumsum([step.asked for step in steps], dtype=np.int64),
         accepted=np.array([step.accepted for step in steps]),
@@ -239,7 +217,7 @@ def _citations(settings: Settings) -> tuple[Citation, ...]:
 
 def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
     notes = []
-    if chain.fact("frozen") is None:
+    if chain.frozen() is None:
         notes.append("Learning is not finished: nothing here is exact yet.")
     if energy is not None and energy.warning:
         notes.append(energy.warning)
