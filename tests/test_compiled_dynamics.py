@@ -1,13 +1,15 @@
 """Compiled dynamics: order of the integrator, reversibility, invisible renewal of lists."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hyperatom.errors import InputError
-from hyperatom.geometry.neighbours import NeighbourLists
+from hyperatom.geometry.neighbours import NeighbourLists, find_neighbours
 from hyperatom.potentials.compiled_dynamics import CompiledDynamics
 from hyperatom.potentials.local_energy import energy_and_forces
+from hyperatom.potentials.narrow_neighbours import narrow
 
 CUTOFF = 4.0
 CELL = 6.3 * np.eye(3)
@@ -103,6 +105,34 @@ def test_renewal_of_lists_is_invisible():
     for path in paths[1:]:
         np.testing.assert_allclose(path.positions, paths[0].positions, atol=1e-10)
         np.testing.assert_allclose(path.energies, paths[0].energies, atol=1e-10)
+
+
+def test_a_narrowed_list_is_the_list_of_a_new_search():
+    positions, _, _ = start(6)
+    wide = NeighbourLists(CELL, PERIODIC, SPECIES, 1, CUTOFF, 0.4).make_wide(positions)
+    moved = positions + np.random.default_rng(0).uniform(-0.5, 0.5, positions.shape)
+    reach = CUTOFF + 0.4
+    searched = find_neighbours(moved, CELL, PERIODIC, SPECIES, 1, reach)
+    with jax.enable_x64(True):
+        made, fits = jax.jit(narrow, static_argnums=3)(
+            wide, jnp.asarray(moved), np.float64(reach), searched.slots
+        )
+        too_few = jax.jit(narrow, static_argnums=3)(
+            wide, jnp.asarray(moved), np.float64(reach), (searched.slots[0] - 16,)
+        )[1]
+    assert bool(fits)
+    assert not bool(too_few)
+    distances = []
+    for found in (made, searched):
+        vectors = moved[np.asarray(found.index)] + np.moveaxis(np.asarray(found.shift), 0, 2)
+        vectors -= moved[:, None]
+        reverse = np.asarray(found.reverse)
+        real = np.linalg.norm(vectors, axis=2) < reach
+        np.testing.assert_allclose(vectors.reshape(-1, 3)[reverse[real]], -vectors[real], atol=1e-9)
+        distances.append(np.sort(np.linalg.norm(vectors, axis=2), axis=1)[:, : real.sum(1).min()])
+        distances.append(real.sum(axis=1))
+    np.testing.assert_allclose(distances[0], distances[2], atol=1e-9)
+    np.testing.assert_array_equal(distances[1], distances[3])
 
 
 def test_checks_change_nothing():
