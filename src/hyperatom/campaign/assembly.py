@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import yaml
@@ -13,7 +14,7 @@ from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.configuration import Configuration
-from hyperatom.errors import InputError
+from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.references.ase_calculator import AseReference, EnginePreset
 from hyperatom.references.label_store import LabelStore
@@ -156,9 +157,18 @@ def save_configuration(configuration: Configuration, path: Path) -> None:
 
 
 def load_configuration(path: Path) -> Configuration:
-    """Read what `save_configuration` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return Configuration(**{name: file[name] for name in file.files})
+    """Read what `save_configuration` wrote.
+
+    Raises `RunDirectoryError` where the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Configuration(**{name: file[name] for name in file.files})
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as problem:
+        raise RunDirectoryError(
+            f"{path} is missing or damaged ({type(problem).__name__}).",
+            "Restore it from a copy; labels.db still holds all that was paid for.",
+        ) from problem
 
 
 @contextmanager

@@ -199,10 +199,11 @@ class _Plainly:
         return None
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, sqlite3.OperationalError) and "full" in str(problem):
+        code = getattr(problem, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise RunDirectoryError(
-                f"The disk is full: {self.path} cannot grow.",
-                "Make room and resume; nothing that was paid for is lost.",
+                f"{self.path} cannot grow: {problem}.",
+                "Make room on the disk and resume; nothing that was paid for is lost.",
             ) from problem
         if isinstance(problem, sqlite3.Error):
             raise RunDirectoryError(

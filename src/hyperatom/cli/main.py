@@ -159,9 +159,15 @@ def run_campaign(
 def resume(
     directory: Run,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    ask_again: Annotated[
+        bool,
+        typer.Option("--ask-again", help="Forget that calls failed: ask the engine once more."),
+    ] = False,
 ) -> None:
     """Go on with a run that was stopped, as if it never had been."""
     with plainly(directory):
+        if ask_again:
+            _forget_failures(directory)
         _sample(directory)
         _finish(directory, report)
 
@@ -256,6 +262,20 @@ def schema() -> None:
         typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
 
 
+def _forget_failures(directory: Path) -> None:
+    from hyperatom.campaign.run_directory import RunDirectory
+    from hyperatom.references.label_store import LabelStore
+
+    run = RunDirectory.open(directory, lock=True)
+    try:
+        with LabelStore(run.file("labels.db")) as store:
+            count = store.forget_failures()
+        run.log(f"forgot {count} failed calls, to ask again; steps already made stand")
+        typer.echo(f"Forgot {count} failed calls. Steps already made stand.")
+    finally:
+        run.close()
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
@@ -291,10 +311,15 @@ def _sample(path: Path) -> None:
 
 
 def _finish(path: Path, report: bool) -> None:
+    from hyperatom.campaign.run_directory import RunDirectory
     from hyperatom.cli.display import line
+    from hyperatom.cli.export import write_chain
 
     _, progress = _progress(path)
     typer.echo(line(progress, finished=True))
+    opened = RunDirectory.open(path, lock=False)
+    count = write_chain(opened, opened.file("chain.extxyz"))
+    typer.echo(f"Chain: {opened.file('chain.extxyz')}, {count} configurations")
     if report:
         typer.echo(f"Report: {_write_report(path)}")
     typer.echo(f"Next: hyperatom verify {path}")
