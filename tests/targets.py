@@ -242,6 +242,10 @@ class DoubleWells:
     def average(self, function: Callable[[float], float]) -> float:
         return self._integral(function, -4.0, 4.0) / self._norm
 
+    def mean_energy(self) -> float:
+        """<U> in k_BT: of two particles along x, and half for each of four harmonic coordinates."""
+        return 2.0 * self.average(lambda x: -np.log(self._boltzmann(x))) + 2.0
+
     def probabilities(self, edges: np.ndarray) -> np.ndarray:
         parts = [self._integral(lambda x: 1.0, a, b) for a, b in pairwise(edges)]
         return np.array(parts) / self._norm

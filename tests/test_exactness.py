@@ -72,7 +72,7 @@ def assert_sharp(chains: list[Chain]) -> None:
     """Proposals are as often uphill as they must be, and neither too good nor too bad to tell."""
     assert_exact({"balance": deviations([chain.balance for chain in chains], 0.0)})
     acceptance = np.mean([chain.acceptance for chain in chains])
-    assert 0.25 < acceptance < 0.85, acceptance
+    assert 0.2 < acceptance < 0.85, acceptance
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def steps(time_step: float, n_steps: int, **others: Any) -> dict[str, Any]:
 CRYSTAL_CASES = {
     "forces scaled by 0.7": Case(CRYSTAL, CRYSTAL.soft(), steps(10.0, 4), 1500),
     "wrong minimum, three segments": Case(
-        CRYSTAL, CRYSTAL.displaced(), steps(9.5, 3, segments=3), 700
+        CRYSTAL, CRYSTAL.displaced(), steps(10.0, 3, segments=3), 900
     ),
 }
 
@@ -139,15 +139,18 @@ def test_harmonic_crystal(name: str) -> None:
     assert chi_square(products, np.eye(7)[row, column]) < three_standard_errors(len(row))
 
 
+STRIPES = np.array([2.5, 2.0])
+"""1/Å"""
+
+
 def wavy_errors(waypoints: np.ndarray) -> np.ndarray:
     """Uncertain in stripes across the plane of the two particles' x."""
-    x = waypoints[:, :, 0]
-    return 0.01 * (1.0 + np.sin(2.5 * x[:, 0] + 2.0 * x[:, 1]))
+    return 0.01 * (1.0 + np.sin(waypoints[:, :2, 0] @ STRIPES))
 
 
 WELL_CASES = {
-    "forces scaled by 0.7": Case(WELLS, WELLS.soft, steps(20.0, 6), 1500),
-    "wrong minimum": Case(WELLS, WELLS.displaced, steps(20.0, 6), 1500),
+    "forces scaled by 0.7": Case(WELLS, WELLS.soft, steps(28.0, 4), 1500),
+    "wrong minimum": Case(WELLS, WELLS.displaced, steps(28.0, 4), 1500),
     "random lengths, uncertainty veto, some exempt": Case(
         WELLS,
         WELLS.soft,
@@ -162,8 +165,8 @@ WELL_CASES = {
     "swirling forces, drift veto": Case(
         WELLS,
         WELLS.soft,
-        steps(18.0, 5, largest_drift=0.7),
-        1500,
+        steps(18.5, 5, largest_drift=0.6),
+        1800,
         swirl=0.015,
         vetoes=(0.2, 0.6),
     ),
@@ -183,6 +186,14 @@ def test_skewed_double_wells(name: str) -> None:
         for power in (1, 2, 3, 4)
     }
     found["x of one times x of the other"] = deviations([one.prod(axis=1) for one in x], mean**2)
+    # Are the stripes of `wavy_errors` visited as often as they should be?
+    waves = [np.sin(one @ STRIPES) for one in x]
+    cosine = [WELLS.average(lambda x, k=k: np.cos(k * x)) for k in STRIPES]
+    sine = [WELLS.average(lambda x, k=k: np.sin(k * x)) for k in STRIPES]
+    exact = sine[0] * cosine[1] + cosine[0] * sine[1]
+    found["stripes"] = deviations(waves, exact)
+    energies = [chain.energies / WELLS.thermal_energy for chain in chains]
+    found["U"] = deviations(energies, WELLS.mean_energy())
     found["y^2 + z^2"] = deviations(across, 1.0 / WELLS.right[4])
     assert_exact(found)
     edges = np.concatenate([[-4.0], np.linspace(-1.4, 1.4, 11), [4.0]])
