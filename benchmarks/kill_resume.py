@@ -43,7 +43,7 @@ reference:
 guide: {{cutoff: 4, radial_functions: 6, power_channels: 3, power_degree: 2,
         bispectrum_channels: 0, bispectrum_degree: 0}}
 sampling: {{length: 60, segments: 2}}
-learn: {{calls: {calls}}}
+learn: {{calls: {calls}, probation: 2}}
 produce: {{proposals: {proposals}}}
 walkers: {walkers}
 seed: 4
@@ -151,7 +151,7 @@ class Watched:
             return "produce"
         settings = [json.loads(step[3]) for step in chain.steps]
         asked = sum(s["proposed_energy"] is not None or bool(s["failure"]) for s in settings)
-        calls = int(self.source.read_text().split("learn: {calls: ")[1].split("}")[0])
+        calls = int(self.source.read_text().split("learn: {calls: ")[1].split(",")[0])
         return "freeze" if asked >= calls else "learn"
 
     def _inspect(self, evaluated_before: int) -> None:

@@ -44,7 +44,7 @@ INPUT: dict[str, Any] = {
         "bispectrum_degree": 0,
     },
     "sampling": {"time_step": 5, "length": 100, "segments": 1},
-    "learn": {"calls": 12, "window": 10},
+    "learn": {"calls": 12, "window": 10, "probation": 2},
     "produce": {"proposals": 40},
     "seed": 1,
 }

@@ -23,7 +23,7 @@ reference:
 guide: {cutoff: 3.5, radial_functions: 4, power_channels: 2, power_degree: 1,
         bispectrum_channels: 0, bispectrum_degree: 0}
 sampling: {length: 60, segments: 2, time_step: 4}
-learn: {calls: 9}
+learn: {calls: 9, probation: 2}
 produce: {proposals: 6}
 walkers: 2
 """

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -12,7 +13,7 @@ import yaml
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.campaign.settings import GuideSettings, Settings, load_settings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
@@ -20,6 +21,9 @@ from hyperatom.references.ase_calculator import AseReference, EnginePreset
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
 from hyperatom.structures.crystals import build_crystal, read_configuration
+
+if TYPE_CHECKING:
+    from hyperatom.potentials.features.density import DensitySettings
 
 CLOSEST_APPROACH = 0.5
 """Atoms closer than this fraction of the sum of their covalent radii are on top of each other."""
@@ -171,10 +175,35 @@ def load_configuration(path: Path) -> Configuration:
         ) from problem
 
 
+def density_settings(guide: GuideSettings, species: tuple[int, ...]) -> "DensitySettings":
+    """The density that a guide sees; what is left open is chosen by the number of species.
+
+    The number of features grows with the third power of species x channels: about twelve and six
+    channels in all keep it near a thousand for each central species.
+    """
+    from hyperatom.potentials.features.density import DensitySettings
+
+    power, bispectrum = guide.power_channels, guide.bispectrum_channels
+    if power is None:
+        power = min(guide.radial_functions, max(2, 12 // len(species)))
+    if bispectrum is None:
+        bispectrum = min(guide.radial_functions, max(1, 6 // len(species)))
+    return DensitySettings(
+        species=species,
+        cutoff=guide.cutoff,
+        n_radial=guide.radial_functions,
+        max_degree=max(guide.power_degree, guide.bispectrum_degree),
+        crowding=guide.crowding,
+        power_spectrum_radial=power,
+        power_spectrum_degree=guide.power_degree,
+        bispectrum_radial=bispectrum,
+        bispectrum_degree=guide.bispectrum_degree,
+    )
+
+
 @contextmanager
 def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
     """A campaign on its run directory, locked; closed again whatever happens."""
-    from hyperatom.potentials.features.density import DensitySettings
     from hyperatom.potentials.linear_density import LinearDensityModel
     from hyperatom.potentials.linear_learner import LinearDensityLearner
     from hyperatom.units import BOLTZMANN
@@ -191,20 +220,8 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         closing.append(labels.close)
         chain = ChainStore(directory.file("chain.db"))
         closing.append(chain.close)
-        guide = settings.guide
         model = LinearDensityModel(
-            DensitySettings(
-                species=start.species,
-                cutoff=guide.cutoff,
-                n_radial=guide.radial_functions,
-                max_degree=max(guide.power_degree, guide.bispectrum_degree),
-                crowding=guide.crowding,
-                power_spectrum_radial=guide.power_channels,
-                power_spectrum_degree=guide.power_degree,
-                bispectrum_radial=guide.bispectrum_channels,
-                bispectrum_degree=guide.bispectrum_degree,
-            ),
-            guide.precision,
+            density_settings(settings.guide, start.species), settings.guide.precision
         )
         model.reserve(start)
         spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature

@@ -58,9 +58,13 @@ class GuideSettings(Section):
     cutoff: float = Field(5.5, ge=2.0, le=15.0, description="Å; how far an atom sees")
     crowding: float = Field(3.0, ge=0, le=20, description="finer radial functions at short range")
     radial_functions: int = Field(10, ge=2, le=40, description="Chebyshev functions of the pairs")
-    power_channels: int = Field(5, ge=0, le=20, description="radial functions of the 3-body terms")
+    power_channels: int | None = Field(
+        None, ge=0, le=20, description="radial functions of the 3-body terms; null: by species"
+    )
     power_degree: int = Field(3, ge=0, le=10, description="largest l of the 3-body terms")
-    bispectrum_channels: int = Field(2, ge=0, le=6, description="radial functions of 4-body terms")
+    bispectrum_channels: int | None = Field(
+        None, ge=0, le=6, description="radial functions of the 4-body terms; null: by species"
+    )
     bispectrum_degree: int = Field(3, ge=0, le=6, description="largest l of the 4-body terms")
     precision: Literal["float64", "float32"] = Field(
         "float64", description="arithmetic of the trajectories"
@@ -83,7 +87,7 @@ class SamplingSettings(Section):
 class LearnSettings(Section):
     """When learning ends."""
 
-    calls: int = Field(100, ge=1, description="reference calls spent on learning at most")
+    calls: int = Field(200, ge=1, description="reference calls spent on learning at most")
     acceptance: float = Field(
         0.85, gt=0, le=1, description="freeze early once this acceptance is reached ..."
     )
@@ -92,7 +96,7 @@ class LearnSettings(Section):
         1.5, gt=0, description="k_BT; paths end, and ask, where the guide's error exceeds it"
     )
     probation: int = Field(
-        5, ge=1, description="proposals after the freeze that do not count, and may undo it"
+        20, ge=1, description="proposals after the freeze that do not count, and may undo it"
     )
     rattle: float = Field(
         0.05, ge=0, le=0.5, description="Å; first displacement of a perfect crystal"
