@@ -383,6 +383,20 @@ def test_paths_that_the_reference_need_not_see(
             assert reason in proposed.veto
 
 
+@pytest.mark.parametrize("segment", [0, 1])
+@pytest.mark.parametrize("point", [0, 1, 2])
+def test_one_uncertain_point_anywhere_is_enough(segment: int, point: int) -> None:
+    guide = AnalyticGuide(WELLS.energy, WELLS.soft)
+    proposal = GuidedTrajectory(guide, WELLS.ensemble, 1.0, 4.0, largest_error=0.1)
+    shape = PathShape(1.0, 2, (2, 2))
+    start = WELLS.start(1)
+    path = proposal.follow(start, shape, np.random.default_rng(13))
+    assert proposal.judge_path(start, shape, path, exempt=False).veto is None
+    path.trajectories[segment].errors[point] = 0.2
+    assert proposal.judge_path(start, shape, path, exempt=False).veto is not None
+    assert proposal.judge_path(start, shape, path, exempt=True).veto is None
+
+
 # Metropolis itself
 
 
