@@ -129,6 +129,10 @@ def test_harmonic_crystal(name: str) -> None:
             "U - U_exact squared": deviations([(u - 10.5) ** 2 for u in energies], 10.5),
         }
     )
+    # Creutz: <exp(-beta dH)> = 1. Unbounded, yet with a finite variance where the guide is softer.
+    creutz = [np.exp([t.log_acceptance for t in chain.transitions]) for chain in chains]
+    if name == "forces scaled by 0.7":
+        assert_exact({"Creutz": deviations(creutz, 1.0)[:1]})
     # Covariances of the normal coordinates in units of k_BT/omega^2: the unit matrix, 7 x 7.
     row, column = np.triu_indices(7)
     width = np.sqrt(thermal_energy) / CRYSTAL.frequencies[:, None]
