@@ -58,7 +58,7 @@ class _Announcer:
     campaign: Any = None
 
     def phase(self, phase: str, schedule: Any) -> None:  # noqa: ARG002
-        frozen = self.campaign.chain.fact("frozen") is not None
+        frozen = self.campaign.chain.frozen() is not None
         self.position = len(self.campaign.chain.steps()) + frozen
         print(self.position, phase, flush=True)
 
@@ -147,8 +147,8 @@ class Watched:
         chain = Chain.of(self.run)
         if not chain.steps:
             return "first label"
-        if "frozen" in chain.facts:
-            return "produce"
+        if chain.facts.get("frozen", "null") != "null":
+            return "probe" if chain.steps[-1][2] in ("learn", "probe") else "produce"
         settings = [json.loads(step[3]) for step in chain.steps]
         asked = sum(s["proposed_energy"] is not None or bool(s["failure"]) for s in settings)
         calls = int(self.source.read_text().split("learn: {calls: ")[1].split(",")[0])
@@ -267,7 +267,7 @@ def kill_and_resume(
 
 
 def _frozen_position(run: Path) -> int:
-    learning = [step for step in Chain.of(run).steps if step[2] != "produce"]
+    learning = [step for step in Chain.of(run).steps if step[2] in ("start", "learn")]
     return len(learning) + 1
 
 
