@@ -153,7 +153,7 @@ class Campaign:
         self.chain.add([], {"frozen": json.dumps(frozen)})
         self.directory.log(
             f"frozen after {self.schedule.calls} calls, acceptance {self.schedule.acceptance:.2f} "
-            f"over the last {len(self.schedule.window)} full paths; {self.learner.unseen} of "
+            f"over the last {len(self.schedule.window)} full paths; {frozen['unseen']} of "
             f"{self.learner.model.n_unknowns} directions rest on the prior alone"
         )
 

@@ -52,7 +52,6 @@ class LinearDensityLearner:
     start: Configuration
     energy_window: float = np.inf
     hyperparameters: Hyperparameters = START
-    unseen: int = 0
     forgotten: int = 0
     labels: list[tuple[Configuration, Evaluation]] = field(default_factory=list)
     _kept: list[bool] = field(default_factory=list)
@@ -96,14 +95,20 @@ class LinearDensityLearner:
             self._renew_hyperparameters()
         self._stale = True
 
+    @property
+    def unseen(self) -> int:
+        """Directions of feature space that no label says anything of."""
+        return self._solve().unseen
+
     def fit(self) -> LinearDensityPotential:
         """The frozen potential of all labels so far."""
         if self._stale or self._latest is None:
-            solution = posterior(self._equations, self._scales(), self.hyperparameters)
-            self.unseen = solution.unseen
-            self._latest = self._freeze(solution)
+            self._latest = self._freeze(self._solve())
             self._stale = False
         return self._latest
+
+    def _solve(self) -> Posterior:
+        return posterior(self._equations, self._scales(), self.hyperparameters)
 
     def _freeze(self, solution: Posterior) -> LinearDensityPotential:
         n_species = len(self.model.settings.species)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dpotri, dtrtri
 
 Array = NDArray[np.float64]
 
@@ -83,13 +83,23 @@ class Posterior:
     | `weights` | (n_features,)            | posterior mean, per unit of feature                |
     | `scales`  | (n_features,)            | prior standard deviations D, up to alpha           |
     | `factor`  | (n_features, n_features) | upper triangular R with M = R^T R                  |
-    | `unseen`  | scalar                   | directions of feature space that no row constrains |
+    | `ridge`   | scalar                   | alpha, and jitter where rounding called for it     |
     """
 
     weights: Array
     scales: Array
     factor: Array
-    unseen: int
+    ridge: float
+
+    @property
+    def unseen(self) -> int:
+        """Directions of feature space that rest on the prior: alpha tr(M^-1), rounded.
+
+        Collinear rows leave many. Costs as much as a Cholesky factorisation.
+        """
+        inverse, failed = dtrtri(self.factor)
+        assert failed == 0
+        return round(self.ridge * float(np.sum(np.triu(inverse) ** 2)))
 
     def standard_deviation(self, features: Array) -> Array:
         """sqrt(phi^T cov(w) phi) for rows phi (..., n_features), in the unit of y."""
@@ -124,9 +134,7 @@ def posterior(equations: NormalEquations, scales: Array, hyper: Hyperparameters)
             jitter *= 10.0
     moment = sum((m / hyper.noise[kind] ** 2 for kind, m in equations.moment.items()), np.zeros(n))
     weights = scales * cho_solve((factor, False), scales * moment, check_finite=False)
-    # Pivots of the Cholesky factor close to the ridge: directions that only the prior holds.
-    unseen = int(np.sum(np.diag(factor) ** 2 < 2.0 * ridge))
-    return Posterior(weights, scales, factor, unseen)
+    return Posterior(weights, scales, factor, ridge)
 
 
 def _inverse(factor: Array) -> Array:
