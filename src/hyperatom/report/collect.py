@@ -1,5 +1,6 @@
 """Reads a run directory into what a report shows."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -239,6 +240,10 @@ def _formula(start: Configuration) -> str:
 
 
 def _engine(labels: LabelStore, settings: Settings) -> str:
-    for label in labels:
-        return str(label.identity)
-    return settings.reference.calculator
+    """The engine in words, from the identity of what it said."""
+    identity = next((str(label.identity) for label in labels), None)
+    if identity is None:
+        return settings.reference.calculator
+    content = json.loads(identity)
+    keywords = ", ".join(f"{name} {value}" for name, value in content["keywords"].items())
+    return f"{content['calculator']} ({keywords}), {content['version']}"
