@@ -250,7 +250,36 @@ def two_cores() -> dict[str, float]:
         for thread in threads:
             thread.join()
         both.append(time.perf_counter() - start)
-    return {"gain": 2.0 * min(single) / min(both)}
+    return {"gain": 2.0 * min(single) / min(both), "machine": _gain_of_the_machine(cores)}
+
+
+def _gain_of_the_machine(cores: list[int]) -> float:
+    """What the second core is worth to two processes that share nothing and stay in the cache."""
+    loop = (
+        "import os, time, numpy; os.sched_setaffinity(0, {%d}); x = numpy.random.rand(4000);"
+        "input(); end = time.perf_counter() + 2.0; n = 0\n"
+        "while time.perf_counter() < end: numpy.exp(x); n += 1\n"
+        "print(n)"
+    )
+
+    def rate(used: list[int]) -> int:
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-c", loop % core],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for core in used
+        ]
+        time.sleep(1.0)
+        for program in programs:
+            assert program.stdin is not None
+            program.stdin.write("go\n")
+            program.stdin.flush()
+        return sum(int(program.communicate()[0]) for program in programs)
+
+    return rate(cores) / rate(cores[:1])
 
 
 def _move(cores: set[int]) -> None:
@@ -320,6 +349,8 @@ def main() -> None:
     if len(cores) > 1:
         details["two_cores"] = in_process("two_cores", set(cores[-2:]))
         figures.append(Figure("guide_speed.two_cores", details["two_cores"]["gain"], "ratio"))
+        machine = details["two_cores"]["machine"]
+        figures.append(Figure("guide_speed.two_cores_of_the_machine", machine, "ratio"))
     details["accelerator"] = in_process("accelerator", set(cores), platform="")
     if details["accelerator"]:
         for name in ("216", "1728", "64 walkers"):
