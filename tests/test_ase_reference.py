@@ -353,7 +353,9 @@ def run_script(script, tmp_path):
 
 
 SCRIPT = """
-import sys
+import signal, sys
+# A parent started in the background of a shell without job control ignores it otherwise.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from test_ase_reference import BAD, GOOD, AseReference
 keywords = {"trick": "hangs_holding_the_lock", "file": sys.argv[1]}
 reference = AseReference("misbehaving_engines.Engine", keywords)
