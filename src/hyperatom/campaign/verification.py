@@ -16,7 +16,6 @@ from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.stepping import random_numbers
 from hyperatom.errors import ReferenceFailure
-from hyperatom.sampling.guided_trajectory import PathShape
 from hyperatom.sampling.metropolis import accepts
 
 Progress = Callable[[str, float], None]
@@ -202,9 +201,7 @@ def _paths(
         if found is not None:
             forward = max(forward, _largest(path.end.positions, found.configuration.positions))
         flipped: list[NDArray[np.float64]] = [-momenta for momenta in reversed(path.ended)]
-        back = proposal.follow(
-            path.end, PathShape(shape.time_step, shape.check_every, shape.checks[::-1]), flipped
-        )
+        back = proposal.follow(path.end, shape.reversed(), flipped)
         backward = max(backward, _largest(back.end.positions, start.positions))
     tolerance = REPLAY_TOLERANCE[campaign.settings.guide.precision]
     passed = max(forward, backward) <= tolerance

@@ -7,8 +7,6 @@ long for it. What a label says minus this is what the learned part fits: where t
 repulsion changes nothing, where there are none it rules.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,15 +65,3 @@ def repulsion(
     reach = radii[central_species][:, of_slot]
     z = jnp.maximum(reach - distance, 0.0) / (WIDTH * reach)
     return 0.5 * ENERGY * jnp.sum(z * z * z / (1.0 + 0.2 * z * z), axis=1)
-
-
-def describe(radii: NDArray[np.float64], species: tuple[int, ...]) -> dict[str, Any]:
-    """The radii by pair of chemical symbols, Å."""
-    from ase.data import chemical_symbols
-
-    return {
-        f"{chemical_symbols[a]}-{chemical_symbols[b]}": float(radii[i, j])
-        for i, a in enumerate(species)
-        for j, b in enumerate(species)
-        if i <= j
-    }

@@ -84,19 +84,6 @@ def collect(path: Path) -> ReportData:
         chain.close()
 
 
-def production(path: Path) -> list[list[Configuration]]:
-    """Production configurations of each walker, one for every step that counts."""
-    directory = RunDirectory.open(path, lock=False)
-    start = load_configuration(directory.file("start.npz"))
-    chain = ChainStore(directory.file("chain.db"))
-    labels = LabelStore(directory.file("labels.db"))
-    try:
-        return _configurations(labels, start, _produced(chain.steps()))
-    finally:
-        labels.close()
-        chain.close()
-
-
 def _produced(steps: Sequence[Step]) -> list[list[Step]]:
     walkers: dict[int, list[Step]] = {}
     for step in steps:
@@ -146,9 +133,10 @@ def _table(
     delta_h, guide_error, energy = [], [], []
     for step in steps:
         before = energies.get(step.walker, step.state_energy)
-        judged = step.log_acceptance is not None and np.isfinite(step.log_ratio)
-        assert not judged or step.log_acceptance is not None
-        delta_h.append(-thermal * step.log_acceptance if judged else np.nan)  # type: ignore[operator]
+        if step.log_acceptance is not None and np.isfinite(step.log_ratio):
+            delta_h.append(-thermal * step.log_acceptance)
+        else:
+            delta_h.append(np.nan)
         guided = "guide_energy_after" in step.record and step.proposed_energy is not None
         if guided and step.walker in energies:
             assert step.proposed_energy is not None
