@@ -30,6 +30,10 @@ class Canonical:
         """-U / k_B T, dimensionless."""
         return -evaluation.energy / self.thermal_energy
 
+    def degrees_of_freedom(self, n_atoms: int) -> int:
+        """Number of momenta that are drawn."""
+        return 3 * n_atoms - 3 if self.fixed_centre_of_mass else 3 * n_atoms
+
     def draw_momenta(
         self, masses: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
