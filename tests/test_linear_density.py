@@ -12,9 +12,10 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.geometry.neighbours import pairs
+from hyperatom.potentials.compiled_potential import SKIN
 from hyperatom.potentials.feature_rows import RowMaker
 from hyperatom.potentials.features.density import DensitySettings
-from hyperatom.potentials.linear_density import SKIN, LinearDensityModel, LinearDensityPotential
+from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.potentials.linear_learner import LinearDensityLearner
 from hyperatom.potentials.repulsion import ENERGY, WIDTH, repulsion, repulsion_radii
 

@@ -10,7 +10,6 @@ features over the atoms of each species. Frozen: a new fit makes a new object.
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -28,31 +27,25 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import GuideTrajectory
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
-from hyperatom.geometry.neighbours import NeighbourLists
-from hyperatom.potentials.compiled_dynamics import CompiledDynamics
+from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
-from hyperatom.potentials.local_energy import energy_and_forces, energy_forces_virial
 from hyperatom.potentials.repulsion import repulsion
 
 FORMAT = "hyperatom linear density potential 1"
 
-SKIN = 0.6
-"""Å beyond the cutoff for which neighbour lists are made."""
-
 Array = NDArray[np.float64]
 
 
-class LinearDensityModel:
+class LinearDensityModel(CompiledModel):
     """The compiled part, shared by all fits with the same settings: features, forces, dynamics."""
 
     def __init__(self, settings: DensitySettings, precision: str = "float64") -> None:
+        super().__init__(
+            settings.species, settings.cutoff, self._learned_energy, precision=precision
+        )
         self.settings = settings
-        self.precision = precision
         self.features = DensityFeatures(settings)
-        self.dynamics = CompiledDynamics(self._energy_and_forces, np.dtype(precision).type)
-        self._evaluate = jax.jit(self._energy_forces_virial)
         self._totals = jax.jit(self._feature_totals)
-        self.capacity: dict[float, tuple[int, ...]] = {}
 
     def equals(self, other: "LinearDensityModel") -> bool:
         """Would it give the same numbers, bit for bit?"""
@@ -65,77 +58,21 @@ class LinearDensityModel:
     @property
     def n_unknowns(self) -> int:
         """Number of weights and constants of all species."""
-        return len(self.settings.species) * (self.features.n_features + 1)
+        return len(self.species) * (self.features.n_features + 1)
 
-    def atomic_energy(
+    def _learned_energy(
         self,
         parameters: Any,
         displacements: jax.Array,
         central_species: jax.Array,
         slots: tuple[int, ...],
     ) -> jax.Array:
-        """Energy of each atom, eV; arguments as in `local_energy`."""
         weights, constants, radii = parameters
         features = self.features(displacements, slots)
         learned: jax.Array = (
             jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
         )
         return learned + repulsion(radii, displacements, central_species, slots)
-
-    def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
-        """Species of each atom, counted from zero in the order of the settings.
-
-        Raises `InputError` for a species that the potential does not know.
-        """
-        known = np.asarray(self.settings.species)
-        missing = set(configuration.species) - set(self.settings.species)
-        if missing:
-            from ase.data import chemical_symbols
-
-            raise InputError(
-                f"This potential knows nothing of {', '.join(chemical_symbols[z] for z in missing)}"
-                f"; it was made for {', '.join(chemical_symbols[z] for z in known)}.",
-                "Make a potential for all species of the configuration.",
-            )
-        return np.asarray(np.argsort(known)[np.searchsorted(np.sort(known), configuration.numbers)])
-
-    def reserve(self, configuration: Configuration) -> None:
-        """Fix the numbers of neighbour slots by this configuration, with a margin.
-
-        Every list then has the same shape: little is compiled, and results depend on the
-        configuration alone, to the last bit.
-        """
-        for skin in (0.0, SKIN):
-            needed = self._list_maker(configuration, skin, None).make(configuration.positions).slots
-            self.capacity[skin] = tuple(8 * math.ceil((1.15 * n + 2) / 8) for n in needed)
-
-    def lists(self, configuration: Configuration, skin: float = SKIN) -> NeighbourLists:
-        """A new maker of neighbour lists for these atoms in this cell."""
-        return self._list_maker(configuration, skin, self.capacity.get(skin))
-
-    def _list_maker(
-        self, configuration: Configuration, skin: float, capacity: tuple[int, ...] | None
-    ) -> NeighbourLists:
-        return NeighbourLists(
-            configuration.cell,
-            configuration.periodic,
-            self.species_of(configuration),
-            len(self.settings.species),
-            self.settings.cutoff,
-            skin,
-            capacity,
-        )
-
-    def evaluate(self, parameters: Any, configuration: Configuration) -> tuple[float, Array, Array]:
-        """Energy eV, forces (n_atoms, 3) eV/Å and virial (6,) eV, always in float64."""
-        with jax.enable_x64(True):
-            result = self._evaluate(
-                parameters,
-                configuration.positions,
-                self.species_of(configuration),
-                self.lists(configuration, skin=0.0).make(configuration.positions),
-            )
-            return float(result.energy), np.array(result.forces), np.array(result.virial)
 
     def totals(self, configuration: Configuration, waypoints: Array) -> Array:
         """Features summed over the atoms of each species, and the numbers of these atoms.
@@ -144,7 +81,7 @@ class LinearDensityModel:
         """
         species = self.species_of(configuration)
         lists = self.lists(configuration, skin=0.0)
-        counts = np.bincount(species, minlength=len(self.settings.species)).astype(float)
+        counts = np.bincount(species, minlength=len(self.species)).astype(float)
         with jax.enable_x64(True):
             sums = [
                 np.asarray(self._totals(positions, species, lists.make(positions))).ravel()
@@ -152,33 +89,13 @@ class LinearDensityModel:
             ]
         return np.array([np.concatenate([one, counts]) for one in sums])
 
-    def _parameters(self, parameters: Any, dtype: Any) -> Any:
-        return tuple(jnp.asarray(p, dtype=dtype) for p in parameters)
-
-    def _energy_and_forces(
-        self, parameters: Any, positions: jax.Array, neighbours: Any
-    ) -> tuple[jax.Array, jax.Array]:
-        *fitted, species = parameters
-        return energy_and_forces(
-            self.atomic_energy,
-            self._parameters(fitted, positions.dtype),
-            positions,
-            species,
-            neighbours,
-        )
-
-    def _energy_forces_virial(
-        self, parameters: Any, positions: jax.Array, species: jax.Array, neighbours: Any
-    ) -> Any:
-        return energy_forces_virial(self.atomic_energy, parameters, positions, species, neighbours)
-
     def _feature_totals(
         self, positions: jax.Array, species: jax.Array, neighbours: Any
     ) -> jax.Array:
         planes = positions.T
         displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
         features = self.features(displacements, neighbours.slots)
-        return jax.ops.segment_sum(features, species, len(self.settings.species))
+        return jax.ops.segment_sum(features, species, len(self.species))
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,16 +155,8 @@ class LinearDensityPotential:
         check_every: int,
     ) -> GuideTrajectory:
         """Velocity Verlet; see `Guide` in the contracts."""
-        species = self.model.species_of(configuration)
-        path = self.model.dynamics.run(
-            (*self.parameters, species),
-            configuration.positions,
-            momenta,
-            configuration.masses,
-            time_step,
-            n_steps,
-            check_every,
-            self.model.lists(configuration),
+        path = self.model.run(
+            self.parameters, configuration, momenta, time_step, n_steps, check_every
         )
         errors = np.full(len(path.energies), np.inf)
         whole = np.isfinite(path.waypoints).all(axis=(1, 2))

@@ -1,0 +1,356 @@
+"""Any potential made of a pure JAX function: neighbour lists, evaluations, trajectories.
+
+    E = sum_i e_i({r_ij}) + E_long(all positions, cell)
+
+A family of potentials (a file of this folder or of `classical`) supplies the atomic energy, and
+where it has one the long-range energy; everything else, difficult cells included, is here once.
+`CompiledModel` is the shape of a potential, compiled once; `CompiledPotential` is a model with
+frozen parameters: a potential, a guide, a baseline under a learned correction.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.configuration import Configuration
+from hyperatom.contracts import GuideTrajectory
+from hyperatom.errors import InputError
+from hyperatom.evaluation import Evaluation
+from hyperatom.geometry.neighbours import NeighbourLists
+from hyperatom.potentials.compiled_dynamics import CompiledDynamics, DynamicsPath
+from hyperatom.potentials.local_energy import AtomicEnergy, LocalEnergy, energy_forces_virial
+
+SKIN = 0.6
+"""Å beyond the cutoff for which neighbour lists are made."""
+
+Array = NDArray[np.float64]
+
+
+class LongRange(Protocol):
+    """An energy that is not a sum over neighbourhoods: an Ewald sum, equilibrated charges."""
+
+    def prepare(self, configuration: Configuration) -> Any:
+        """Arrays that depend on cell and species alone, made once for a trajectory.
+
+        Raises `InputError` where there is no such energy: a charged periodic cell, say.
+        """
+        ...
+
+    def energy(
+        self,
+        parameters: Any,
+        positions: jax.Array,
+        cell: jax.Array,
+        displacements: jax.Array,
+        species: jax.Array,
+        slots: tuple[int, ...],
+        prepared: Any,
+    ) -> jax.Array:
+        """Energy in eV, differentiable in positions, cell and displacements.
+
+        `positions` (n_atoms, 3) and `cell` (3, 3) in Å; `displacements` (3, n_atoms, n_slots) of
+        the neighbours in Å; `species` (n_atoms,) from zero; `prepared` is what `prepare` returned.
+        """
+        ...
+
+
+class CompiledModel:
+    """The compiled part of a potential, shared by all parameters of the same shapes.
+
+    `species` are atomic numbers, in the order in which `central_species` and the slots count them.
+    `cutoff` in Å is how far an atom's energy reaches. `block` atoms are worked on at a time.
+    """
+
+    def __init__(
+        self,
+        species: Sequence[int],
+        cutoff: float,
+        atomic_energy: AtomicEnergy | None,
+        long_range: LongRange | None = None,
+        precision: str = "float64",
+        block: int | None = None,
+    ) -> None:
+        self.species = tuple(int(number) for number in species)
+        self.cutoff = float(cutoff)
+        self.atomic_energy = atomic_energy
+        self.long_range = long_range
+        self.precision = precision
+        self.block = block
+        self.capacity: dict[float, tuple[int, ...]] = {}
+        self.dynamics = CompiledDynamics(self._energy_and_forces, np.dtype(precision).type)
+        self._evaluate = jax.jit(self._energy_forces_virial)
+
+    def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
+        """Species of each atom, counted from zero in the order of `species`.
+
+        Raises `InputError` for a species that the potential does not know.
+        """
+        known = np.asarray(self.species)
+        missing = set(configuration.species) - set(self.species)
+        if missing:
+            from ase.data import chemical_symbols
+
+            names = ", ".join(chemical_symbols[z] for z in sorted(missing))
+            raise InputError(
+                f"This potential knows nothing of {names}"
+                f"; it was made for {', '.join(chemical_symbols[z] for z in known)}.",
+                "Make a potential for all species of the configuration.",
+            )
+        return np.asarray(np.argsort(known)[np.searchsorted(np.sort(known), configuration.numbers)])
+
+    def reserve(self, configuration: Configuration) -> None:
+        """Fix the numbers of neighbour slots by this configuration, with a margin.
+
+        Every list then has the same shape: little is compiled, and results depend on the
+        configuration alone, to the last bit.
+        """
+        for skin in (0.0, SKIN):
+            needed = self._list_maker(configuration, skin, None).make(configuration.positions).slots
+            self.capacity[skin] = tuple(8 * math.ceil((1.15 * n + 2) / 8) for n in needed)
+
+    def lists(self, configuration: Configuration, skin: float = SKIN) -> NeighbourLists:
+        """A new maker of neighbour lists for these atoms in this cell."""
+        return self._list_maker(configuration, skin, self.capacity.get(skin))
+
+    def _list_maker(
+        self, configuration: Configuration, skin: float, capacity: tuple[int, ...] | None
+    ) -> NeighbourLists:
+        return NeighbourLists(
+            configuration.cell,
+            configuration.periodic,
+            self.species_of(configuration),
+            len(self.species),
+            self.cutoff,
+            skin,
+            capacity,
+        )
+
+    def evaluate(self, parameters: Any, configuration: Configuration) -> tuple[float, Array, Array]:
+        """Energy eV, forces (n_atoms, 3) eV/Å and virial (6,) eV, always in float64."""
+        with jax.enable_x64(True):
+            result = self._evaluate(
+                self._arguments(parameters, configuration),
+                configuration.positions,
+                self.lists(configuration, skin=0.0).make(configuration.positions),
+            )
+            return float(result.energy), np.array(result.forces), np.array(result.virial)
+
+    def run(
+        self,
+        parameters: Any,
+        configuration: Configuration,
+        momenta: Array,
+        time_step: float,
+        n_steps: int,
+        check_every: int,
+    ) -> DynamicsPath:
+        """Velocity Verlet in the model's precision; arguments as in `CompiledDynamics.run`."""
+        return self.dynamics.run(
+            self._arguments(parameters, configuration),
+            configuration.positions,
+            momenta,
+            configuration.masses,
+            time_step,
+            n_steps,
+            check_every,
+            self.lists(configuration),
+        )
+
+    def _arguments(self, parameters: Any, configuration: Configuration) -> tuple[Any, ...]:
+        species = self.species_of(configuration)
+        if self.long_range is None:
+            return parameters, species, None, None
+        return parameters, species, configuration.cell, self.long_range.prepare(configuration)
+
+    def _energy_and_forces(
+        self, arguments: Any, positions: jax.Array, neighbours: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        # The virial, where it is not asked for, is not computed: the compiler drops it.
+        result = self._energy_forces_virial(arguments, positions, neighbours)
+        return result.energy, result.forces
+
+    def _energy_forces_virial(
+        self, arguments: Any, positions: jax.Array, neighbours: Any
+    ) -> LocalEnergy:
+        parameters, species, cell, prepared = _in_precision(arguments, positions.dtype)
+        parts = []
+        if self.atomic_energy is not None:
+            parts.append(
+                energy_forces_virial(
+                    self.atomic_energy, parameters, positions, species, neighbours, self.block
+                )
+            )
+        if self.long_range is not None:
+            parts.append(
+                self._long_range_part(parameters, positions, cell, species, neighbours, prepared)
+            )
+        return LocalEnergy(*(sum(pieces) for pieces in zip(*parts, strict=True)))
+
+    def _long_range_part(
+        self,
+        parameters: Any,
+        positions: jax.Array,
+        cell: jax.Array,
+        species: jax.Array,
+        neighbours: Any,
+        prepared: Any,
+    ) -> LocalEnergy:
+        shift = jnp.asarray(neighbours.shift, dtype=positions.dtype)
+
+        def energy(positions: jax.Array, strain: jax.Array) -> jax.Array:
+            stretch = jnp.eye(3, dtype=positions.dtype) + 0.5 * (strain + strain.T)
+            planes = positions.T
+            displacements = planes[:, neighbours.index] + shift - planes[:, :, None]
+            assert self.long_range is not None
+            return self.long_range.energy(
+                parameters,
+                positions @ stretch,
+                cell @ stretch,
+                jnp.einsum("ab,bij->aij", stretch, displacements),
+                species,
+                neighbours.slots,
+                prepared,
+            )
+
+        strain = jnp.zeros((3, 3), dtype=positions.dtype)
+        value, (slope, virial) = jax.value_and_grad(energy, argnums=(0, 1))(positions, strain)
+        voigt = virial[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
+        share = jnp.full(len(positions), value / len(positions), dtype=positions.dtype)
+        return LocalEnergy(value, share, -slope, voigt)
+
+
+def _in_precision(arguments: Any, dtype: Any) -> Any:
+    def convert(leaf: Any) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+    return jax.tree.map(convert, arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledPotential:
+    """A model with frozen parameters: a potential, and a guide that does not know its own error.
+
+    `parameters` is a tree of arrays, as the model's atomic energy takes it. `name` says in words
+    what it is and where the parameters are from.
+    """
+
+    model: CompiledModel
+    parameters: Any
+    name: str
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers that it knows."""
+        return self.model.species
+
+    @property
+    def cutoff(self) -> float:
+        """How far an atom sees, Å."""
+        return self.model.cutoff
+
+    def evaluate(self, configuration: Configuration) -> Evaluation:
+        """Energy, forces, and stress where the cell is periodic."""
+        energy, forces, virial = self.model.evaluate(self.parameters, configuration)
+        stress = virial / configuration.volume if configuration.periodic.all() else None
+        return Evaluation(energy, forces, stress, origin=self.name)
+
+    def trajectory(
+        self,
+        configuration: Configuration,
+        momenta: Array,
+        time_step: float,
+        n_steps: int,
+        check_every: int,
+    ) -> GuideTrajectory:
+        """Velocity Verlet; see `Guide` in the contracts. Errors are zero: unknown."""
+        path = self.model.run(
+            self.parameters, configuration, momenta, time_step, n_steps, check_every
+        )
+        unknown = np.zeros(len(path.energies))
+        return GuideTrajectory(path.positions, path.momenta, path.energies, unknown, path.waypoints)
+
+    def digest(self) -> str:
+        """SHA-256 of name, species, cutoff and parameters."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        words = (self.name, self.species, self.cutoff, self.model.precision)
+        content = hashlib.sha256(repr(words).encode())
+        for leaf in jax.tree.leaves(self.parameters):
+            array = np.ascontiguousarray(leaf)
+            content.update(f"{array.dtype}{array.shape}".encode())
+            content.update(array.tobytes())
+        return content.hexdigest()
+
+
+def total(potentials: Sequence[CompiledPotential], name: str | None = None) -> CompiledPotential:
+    """The sum of potentials of the same species (LAMMPS calls it hybrid/overlay).
+
+    Raises `InputError` where their species or their order differ.
+    """
+    first = potentials[0].model
+    if any(potential.species != first.species for potential in potentials):
+        raise InputError(
+            "Only potentials of the same species in the same order can be added.",
+            f"Make each of them for {first.species} (atomic numbers).",
+        )
+    parts = [potential.model for potential in potentials]
+
+    def atomic_energy(
+        parameters: Any, displacements: jax.Array, species: jax.Array, slots: tuple[int, ...]
+    ) -> jax.Array:
+        energies = [
+            part.atomic_energy(own, displacements, species, slots)
+            for part, own in zip(parts, parameters, strict=True)
+            if part.atomic_energy is not None
+        ]
+        return sum(energies, jnp.zeros(displacements.shape[1], dtype=displacements.dtype))
+
+    long_range = [part.long_range for part in parts]
+    model = CompiledModel(
+        first.species,
+        max(part.cutoff for part in parts),
+        atomic_energy,
+        None if not any(long_range) else _SumOfLongRange(tuple(long_range)),
+        first.precision,
+    )
+    return CompiledPotential(
+        model,
+        tuple(potential.parameters for potential in potentials),
+        name or " + ".join(potential.name for potential in potentials),
+    )
+
+
+@dataclass(frozen=True)
+class _SumOfLongRange:
+    parts: tuple[LongRange | None, ...]
+
+    def prepare(self, configuration: Configuration) -> Any:
+        return tuple(part and part.prepare(configuration) for part in self.parts)
+
+    def energy(
+        self,
+        parameters: Any,
+        positions: jax.Array,
+        cell: jax.Array,
+        displacements: jax.Array,
+        species: jax.Array,
+        slots: tuple[int, ...],
+        prepared: Any,
+    ) -> jax.Array:
+        energies = [
+            part.energy(own, positions, cell, displacements, species, slots, arrays)
+            for part, own, arrays in zip(self.parts, parameters, prepared, strict=True)
+            if part is not None
+        ]
+        return sum(energies, jnp.zeros((), dtype=positions.dtype))
