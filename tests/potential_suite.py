@@ -1,8 +1,8 @@
 """What every potential must satisfy, on cells that are difficult: one call per potential and case.
 
-    @pytest.mark.parametrize("case", CASES)
-    def test_physics(case):
-        check_physics(potential, case, spacing=2.4)
+@pytest.mark.parametrize("case", CASES)
+def test_physics(case):
+    check_physics(potential, case, spacing=2.4)
 """
 
 from itertools import product
@@ -143,9 +143,7 @@ def check_trajectory(potential, here):
     rng = np.random.default_rng(3)
     momenta = rng.normal(size=here.positions.shape) * 0.3
     there = potential.trajectory(here, momenta, 0.02, 20, 10)
-    back = potential.trajectory(
-        here.with_positions(there.positions), -there.momenta, 0.02, 20, 10
-    )
+    back = potential.trajectory(here.with_positions(there.positions), -there.momenta, 0.02, 20, 10)
     np.testing.assert_allclose(back.positions, here.positions, atol=1e-8)
     assert there.energies[0] == pytest.approx(potential.evaluate(here).energy, rel=1e-9, abs=1e-9)
 

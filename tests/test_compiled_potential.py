@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from potential_suite import CASES, check_cutoff, check_physics, make_configuration
 
 from hyperatom.errors import InputError
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential, total
+from potential_suite import CASES, check_cutoff, check_physics, make_configuration
 
 CUTOFF = 4.0
 
