@@ -15,6 +15,7 @@ two more matrix products and one pass over the slots. It can be differentiated a
 (forces fitted to data); forward mode (`jax.jvp`, `jax.jacfwd`) is not available through it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -125,7 +126,9 @@ class DensityFeatures:
         | `slots`         | (n_species,)                | -    | slots of each species, in order |
         | returns         | (n_block, n_channels, n_lm) | -    | channel = s * n_radial + n      |
         """
-        return _density(self.settings, slots, displacements)
+        settings = self.settings
+        radial = ChebyshevRadial(settings.cutoff, settings.n_radial, settings.crowding)
+        return neighbour_density(radial, settings.max_degree, slots, displacements)
 
     def invariants(self, density: jax.Array) -> jax.Array:
         """Features that neither rotation nor inversion changes: (n_block, n_features)."""
@@ -159,45 +162,69 @@ class DensityFeatures:
         return jnp.concatenate(features, axis=1)
 
 
+RadialFunctions = Callable[[jax.Array], jax.Array]
+"""Distances (n_block, n_slots) -> values (n_block, n_radial, n_slots); hashable, zero far away."""
+
 Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _density(
-    settings: DensitySettings, slots: tuple[int, ...], displacements: jax.Array
+@dataclass(frozen=True)
+class ChebyshevRadial:
+    """The radial functions of `radial.py` with their settings."""
+
+    cutoff: float
+    n_radial: int
+    crowding: float
+
+    def __call__(self, distance: jax.Array) -> jax.Array:
+        """R_n(r) as in `radial_functions`."""
+        return radial_functions(distance, self.cutoff, self.n_radial, self.crowding)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def neighbour_density(
+    radial: RadialFunctions, max_degree: int, slots: tuple[int, ...], displacements: jax.Array
 ) -> jax.Array:
-    return _forward(settings, slots, displacements)[0]
+    """The density with radial functions of any kind; arrays as in `DensityFeatures.density`."""
+    return _forward(radial, max_degree, slots, displacements)[0]
 
 
 def _forward(
-    settings: DensitySettings, slots: tuple[int, ...], displacements: jax.Array
+    radial: RadialFunctions, max_degree: int, slots: tuple[int, ...], displacements: jax.Array
 ) -> tuple[jax.Array, Saved]:
     # Everything slot by slot is done for all species at once, the products species by species.
     unit, inverse, distance = fenced(_directions)(displacements)
-    radial = fenced(partial(_radial, settings))(distance)
-    harmonics = fenced(partial(_harmonics, settings))(unit)
+    values = fenced(radial)(distance)
+    harmonics = fenced(partial(_harmonics, max_degree))(unit)
     # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
-    densities = [_product(harmonics[:, :, own], radial[:, :, own], 2) for own in _ranges(slots)]
+    densities = [_product(harmonics[:, :, own], values[:, :, own], 2) for own in _ranges(slots)]
     density = jnp.swapaxes(jnp.concatenate(densities, axis=2), 1, 2)
-    return density, (unit, inverse, distance, radial, harmonics)
+    return density, (unit, inverse, distance, values, harmonics)
 
 
 def _backward(
-    settings: DensitySettings, slots: tuple[int, ...], saved: Saved, slope: jax.Array
+    radial: RadialFunctions,
+    max_degree: int,
+    slots: tuple[int, ...],
+    saved: Saved,
+    slope: jax.Array,
 ) -> tuple[jax.Array]:
-    unit, inverse, distance, radial, harmonics = saved
+    unit, inverse, distance, values, harmonics = saved
+    n_radial = values.shape[1]
     turned = jnp.swapaxes(slope, 1, 2)
     of_harmonics, of_radial = [], []
     for species, own in enumerate(_ranges(slots)):
-        channels = slice(species * settings.n_radial, (species + 1) * settings.n_radial)
-        of_harmonics.append(_product(turned[:, :, channels], radial[:, :, own], 1))
+        channels = slice(species * n_radial, (species + 1) * n_radial)
+        of_harmonics.append(_product(turned[:, :, channels], values[:, :, own], 1))
         of_radial.append(_product(slope[:, channels], harmonics[:, :, own], 1))
-    along = fenced(partial(_radial_slope, settings))(distance, jnp.concatenate(of_radial, axis=2))
-    across = fenced(partial(_angular_slope, settings))(unit, jnp.concatenate(of_harmonics, axis=2))
+    along = fenced(partial(_radial_slope, radial))(distance, jnp.concatenate(of_radial, axis=2))
+    across = fenced(partial(_angular_slope, max_degree))(
+        unit, jnp.concatenate(of_harmonics, axis=2)
+    )
     return (fenced(_combine)(unit, inverse, along, across),)
 
 
-_density.defvjp(_forward, _backward)
+neighbour_density.defvjp(_forward, _backward)
 
 
 def _ranges(slots: tuple[int, ...]) -> list[slice]:
@@ -212,21 +239,17 @@ def _directions(displacements: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arr
     return displacements * inverse, inverse, square * inverse
 
 
-def _radial(settings: DensitySettings, distance: jax.Array) -> jax.Array:
-    return radial_functions(distance, settings.cutoff, settings.n_radial, settings.crowding)
+def _harmonics(max_degree: int, unit: jax.Array) -> jax.Array:
+    return real_spherical_harmonics(unit[0], unit[1], unit[2], max_degree)
 
 
-def _harmonics(settings: DensitySettings, unit: jax.Array) -> jax.Array:
-    return real_spherical_harmonics(unit[0], unit[1], unit[2], settings.max_degree)
-
-
-def _radial_slope(settings: DensitySettings, distance: jax.Array, slope: jax.Array) -> jax.Array:
-    (gradient,) = jax.vjp(partial(_radial, settings), distance)[1](slope)
+def _radial_slope(radial: RadialFunctions, distance: jax.Array, slope: jax.Array) -> jax.Array:
+    (gradient,) = jax.vjp(radial, distance)[1](slope)
     return jnp.asarray(gradient)
 
 
-def _angular_slope(settings: DensitySettings, unit: jax.Array, slope: jax.Array) -> jax.Array:
-    return gradient_of_expansion(unit[0], unit[1], unit[2], slope, settings.max_degree)
+def _angular_slope(max_degree: int, unit: jax.Array, slope: jax.Array) -> jax.Array:
+    return gradient_of_expansion(unit[0], unit[1], unit[2], slope, max_degree)
 
 
 def _combine(unit: jax.Array, inverse: jax.Array, along: jax.Array, across: jax.Array) -> jax.Array:
