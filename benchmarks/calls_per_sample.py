@@ -10,7 +10,9 @@ setting is taken whose worse observable needs the fewest calls. Then they run on
 
 | figure               | unit            | meaning                                                 |
 |----------------------|-----------------|---------------------------------------------------------|
-| `.slhmc`             | calls/sample    | of frozen production, the worse observable              |
+| `.slhmc`             | calls/sample    | of frozen production with the guide's own chain, which  |
+|                      |                 | costs no call, as control variate; the worse observable |
+| `.slhmc_chain`       | calls/sample    | the same, of the chain alone                            |
 | `.slhmc_with_learning` | calls/sample  | the calls of learning shared among this run's samples   |
 | `.hmc`, `.langevin`  | calls/sample    | the worse observable                                    |
 | `.gain_over_...`     |                 | the smaller of the two observables' ratios              |
@@ -39,9 +41,11 @@ import numpy as np
 
 from campaign_runs import Progress, production, run_campaign
 from figures import Figure, report
+from hyperatom.analysis.control_variate import sharpen
 from hyperatom.analysis.radial_distribution import RadialDistribution
 from hyperatom.analysis.statistics import estimate_mean
 from hyperatom.campaign.assembly import opened
+from hyperatom.campaign.averages import gather
 from hyperatom.configuration import Configuration
 from hyperatom.sampling.metropolis import ChainState, metropolis
 from plain_sampling import HybridMonteCarlo, Langevin, of_guide, run, tight_binding
@@ -52,7 +56,7 @@ DISCARD = 5
 INPUT = """
 configuration: {{crystal: alpha-quartz, repeat: {repeat}}}
 temperature: 300
-produce: {{proposals: {proposals}}}
+produce: {{proposals: {proposals}, guide_samples: {guide_samples}}}
 """
 
 HYBRID_GRID = [
@@ -110,6 +114,38 @@ def calls_per_sample(series: dict[str, np.ndarray], calls: int) -> Cost:
         cost[name] = calls / estimate.n_effective
         cost[f"{name}_relative_error"] = float(np.sqrt((10.0 * g + 2.0) / n)) if g > 1.0 else 0.0
         cost[f"{name}_mean"], cost[f"{name}_error"] = estimate.value, estimate.error
+    cost["worse"] = max(cost["energy"], cost["distance"])
+    cost["calls"] = calls
+    return cost
+
+
+def sharpened(folder: Path, start: Configuration, calls: int, observables: Observables) -> Cost:
+    """Calls per independent sample of the averages that use the guide's own chain."""
+    with opened(folder, Progress()) as campaign:
+        sampled = gather(campaign.chain, campaign.guide_chain, TEMPERATURE)
+        assert sampled is not None
+        keys, where = np.unique(sampled.labels, return_inverse=True)
+        labels = [campaign.reference.store.get(str(key)) for key in keys]
+    judged = [start.with_positions(label.configuration.positions) for label in labels if label]
+    free = [start.with_positions(x) for walker in sampled.free_positions for x in walker]
+    # One peak for both, so that the two series mean the same.
+    together = observables.series([*judged, *free], np.zeros(len(judged) + len(free)))["distance"]
+    of_judged = together[: len(judged)][where.reshape(sampled.labels.shape)]
+    series = {
+        "energy": (sampled.energies, sampled.guide_energies, np.concatenate(sampled.free_energies)),
+        "distance": (of_judged, of_judged, together[len(judged) :]),
+    }
+    cost: Cost = {}
+    for name, (values, controls, alone) in series.items():
+        found = sharpen(values, controls, sampled.judgements, [alone])
+        cost[name] = calls / float(found.n_effective)
+        cost[f"{name}_mean"], cost[f"{name}_error"] = float(found.value), float(found.error)
+        cost[f"{name}_disagreement"] = found.disagreement
+        # That of the variance of the residuals.
+        cost[f"{name}_relative_error"] = float(np.sqrt(2.0 / len(values)))
+        cost[f"{name}_helped"] = float(found.helped)
+    cost["overlap"] = sampled.judgements.overlap
+    cost["guide_samples"] = float(len(free))
     cost["worse"] = max(cost["energy"], cost["distance"])
     cost["calls"] = calls
     return cost
@@ -181,6 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, nargs=3, default=[1, 1, 1])
     parser.add_argument("--proposals", type=int, default=400, help="of the frozen guide")
+    parser.add_argument("--guide-samples", type=int, default=8000, help="free of calls")
     parser.add_argument("--calls", type=int, default=2500, help="of each rival, on the engine")
     parser.add_argument("--tuning", type=int, default=8000, help="steps of each try on the guide")
     parser.add_argument("--segments", type=int, nargs="*", default=[1, 2, 5], help="also measured")
@@ -192,13 +229,17 @@ def main() -> None:
 
 def measure(given: argparse.Namespace, folder: Path) -> None:
     """Everything, and the report."""
-    text = INPUT.format(repeat=given.repeat, proposals=given.proposals)
+    text = INPUT.format(
+        repeat=given.repeat, proposals=given.proposals, guide_samples=given.guide_samples
+    )
     run_campaign(text, folder)
     found = production(folder)
     observables = Observables.of(found.configurations)
-    slhmc = calls_per_sample(observables.series(found.configurations, found.energies), found.calls)
+    alone = calls_per_sample(observables.series(found.configurations, found.energies), found.calls)
+    say("SLHMC, the chain alone", alone)
+    slhmc = sharpened(folder, found.configurations[0], found.calls, observables)
     slhmc["accepted"] = found.acceptance
-    say("SLHMC", slhmc)
+    say("SLHMC, sharpened by the guide's own chain", slhmc)
 
     with opened(folder, Progress()) as campaign:
         guide = campaign.frozen_proposal().guide
@@ -234,14 +275,25 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     for rival, costs in (("hmc", hybrid_costs), ("langevin", langevin_costs)):
         best = min(cost["softest"] for cost in costs.values())
         figures.append(Figure(f"{rival}_softest", best, "calls/sample"))
-        figures.append(Figure(f"gain_over_{rival}_softest", best / slhmc["softest"]))
-    figures.append(Figure("slhmc_softest", slhmc["softest"], "calls/sample"))
-    for method, cost in {"slhmc": slhmc, **rivals}.items():
+        figures.append(Figure(f"gain_over_{rival}_softest", best / alone["softest"]))
+    figures.append(Figure("slhmc_softest", alone["softest"], "calls/sample"))
+    for method, cost in {"slhmc": slhmc, "slhmc_chain": alone, **rivals}.items():
         figures.append(Figure(method, cost["worse"], "calls/sample"))
         for o in ("energy", "distance"):
             figures.append(Figure(f"{method}_{o}", cost[o], "calls/sample"))
             figures.append(Figure(f"{method}_{o}_relative_error", cost[f"{o}_relative_error"]))
-        figures.append(Figure(f"{method}_accepted", cost["accepted"]))
+        if "accepted" in cost:
+            figures.append(Figure(f"{method}_accepted", cost["accepted"]))
+    for rival, cost in rivals.items():
+        gain = min(cost[o] / alone[o] for o in ("energy", "distance"))
+        figures.append(Figure(f"gain_over_{rival}_chain", gain))
+    for o in ("energy", "distance"):
+        rival, best = slhmc[f"{o}_mean"], alone
+        error = np.hypot(slhmc[f"{o}_error"], best[f"{o}_error"])
+        figures.append(Figure(f"sharpened_{o}_z", (rival - best[f"{o}_mean"]) / error))
+        for name, plain in rivals.items():
+            error = np.hypot(slhmc[f"{o}_error"], plain[f"{o}_error"])
+            figures.append(Figure(f"{name}_{o}_z", (rival - plain[f"{o}_mean"]) / error))
     whole = (found.calls + found.learning_calls) / found.calls
     figures.append(Figure("slhmc_with_learning", slhmc["worse"] * whole, "calls/sample"))
     figures.append(Figure("learning_calls", found.learning_calls, "calls"))
@@ -258,6 +310,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
                 "time_step_fs": frozen.time_step,
             },
             "slhmc": slhmc,
+            "slhmc_chain": alone,
             "segments": segments,
             "engine": rivals,
             "tuning": {**hybrid_costs, **langevin_costs},

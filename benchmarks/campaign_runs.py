@@ -19,6 +19,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.free = 0
         self.accepted: list[bool] = []
 
     def phase(self, phase: str, schedule: Any) -> None:  # noqa: ARG002
@@ -36,6 +37,11 @@ class Progress:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def free_sample(self, seconds: float) -> None:  # noqa: ARG002
+        self.free += 1
+        if self.free % 200 == 0:
+            print(f"{self.free} samples of the guide", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,9 @@ class _Announcer:
         self.position += 1
         print(self.position, step.phase, flush=True)
 
+    def free_sample(self, seconds: float) -> None:  # noqa: ARG002
+        print(self.position, "average", flush=True)
+
 
 def drive(source: Path, run: Path) -> None:
     """Start a run, or go on with it: what `hyperatom run` and `hyperatom resume` do."""

@@ -41,7 +41,7 @@ def of_guide(guide: Any, configuration: Configuration) -> Forces:
     model, skin = guide.model, 1.2
     compute = jax.jit(model._energy_and_forces)
     lists = model.lists(configuration, skin)
-    parameters = (*guide.parameters, model.species_of(configuration))
+    parameters = (guide.parameters, model.species_of(configuration), None, None)
     made: dict[str, Any] = {}
 
     def forces(positions: Array) -> tuple[float, Array]:

@@ -42,6 +42,12 @@ class StopsAt:
             if self.left == 0:
                 raise Stopped
 
+    def free_sample(self, seconds: float) -> None:
+        if self.wanted == "average":
+            self.left -= 1
+            if self.left == 0:
+                raise Stopped
+
 
 def steps_of(run: Path) -> list[Step]:
     chain = ChainStore(run / "chain.db")
@@ -83,7 +89,7 @@ def test_a_failed_probation_is_learned_from_and_never_counts(tmp_path, first_gui
     create(INPUT, Path("input.yaml"), whole)
     monitor = go(whole, StopsAt())
     assert monitor.phases[:3] == ["learn", "probe", "learn"]
-    assert monitor.phases[-2:] == ["probe", "produce"]
+    assert monitor.phases[-3:] == ["probe", "produce", "average"]
     steps = steps_of(whole)
     produced = [step for step in steps if step.phase == "produce"]
     assert len(produced) == 2 * 4

@@ -96,6 +96,7 @@ def report(table: ProposalTable, structure: RadialDistributionResult | None = No
         ),
         proposals=table,
         energy=energy,
+        sharpened_energy=None,
         radial_distribution=structure,
         ledger=Ledger(120, 1000, 3, 17, 900.0, 40.0, 5400.0, 60.0, 2.31),
         certificate=Certificate(

@@ -113,7 +113,7 @@ class RadialDistributionResult:
         """
         name = self._name(pair)
         top, end = self._shell(name)
-        g, curves = self.g[name], self._curves(name)
+        g, curves = self.g[name], self.curves(name)
         first, last = top, top + 1
         while first > 0 and g[first - 1] >= 0.7 * g[top]:
             first -= 1
@@ -210,8 +210,9 @@ class RadialDistributionResult:
             f"There is no pair of species '{pair}'.", f"Choose from {', '.join(self.pairs)}."
         )
 
-    def _curves(self, name: str) -> Array:
+    def curves(self, pair: str) -> Array:
         """g of each configuration, (n_configurations, n_bins)."""
+        name = self._name(pair)
         return _normalised(self.counts[name], self.volumes, self.r, *_members(name, self.n_atoms))
 
     def _mean(self, values: Array, unit: str) -> Estimate:

@@ -12,6 +12,7 @@ import yaml
 
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import GuideSettings, Settings, load_settings
 from hyperatom.configuration import Configuration
@@ -220,6 +221,8 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         closing.append(labels.close)
         chain = ChainStore(directory.file("chain.db"))
         closing.append(chain.close)
+        free = GuideChainStore(directory.file("guide_chain.db"))
+        closing.append(free.close)
         model = LinearDensityModel(
             density_settings(settings.guide, start.species), settings.guide.precision
         )
@@ -227,7 +230,9 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
         learner = LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
         reference = StoredReference(engine, labels)
-        yield Campaign(settings, directory, chain, reference, learner, start, monitor, workers)
+        yield Campaign(
+            settings, directory, chain, free, reference, learner, start, monitor, workers
+        )
     finally:
         for close in reversed(closing):
             close()

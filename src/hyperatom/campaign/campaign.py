@@ -1,10 +1,11 @@
-"""A campaign: learn -> freeze -> probe -> produce.
+"""A campaign: learn -> freeze -> probe -> produce -> average.
 
 While learning, a walker's every judgement teaches the guide, so its chain samples nothing exactly.
 Then the guide, the time step and the distribution of path lengths are frozen. A probation follows
 that counts for nothing: if the frozen guide does much worse in it than it did while learning, the
 campaign goes back to learning. Only what the frozen guide proposes after its probation counts as
-exact; nothing seen from there on changes what is proposed, or whether it counts.
+exact; nothing seen from there on changes what is proposed, or whether it counts. At the end the
+guide samples itself, free of calls, to sharpen the averages.
 
 Random numbers are drawn from (seed, walker, step), labels are stored before they are used, and a
 step is stored before the next begins: killed at any moment and resumed, a campaign makes the chain
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
+from hyperatom.campaign.guide_chain import GuideChain, GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings
@@ -49,6 +51,10 @@ class Monitor(Protocol):
         """A step is on disk."""
         ...
 
+    def free_sample(self, seconds: float) -> None:
+        """A sample of the guide alone is on disk; it took so many seconds."""
+        ...
+
 
 @dataclass
 class Campaign:
@@ -57,6 +63,7 @@ class Campaign:
     settings: Settings
     directory: RunDirectory
     chain: ChainStore
+    guide_chain: GuideChainStore
     reference: StoredReference
     learner: LinearDensityLearner
     start: Configuration
@@ -84,6 +91,7 @@ class Campaign:
                     break
                 self._thaw()
             self._produce(pool)
+            self._average(pool)
 
     # -- learn ---------------------------------------------------------------------------------
 
@@ -249,6 +257,37 @@ class Campaign:
         finally:
             for task in waiting:
                 task.cancel()
+
+    # -- average -------------------------------------------------------------------------------
+
+    def _average(self, pool: Executor) -> None:
+        n_samples = self.settings.produce.free_samples
+        if n_samples == 0:
+            return
+        self.monitor.phase("average", self.schedule)
+        produced = [self.chain.steps(walker, "produce") for walker in self.walkers]
+        chain = GuideChain(
+            self.guide_chain,
+            self.reference.store,
+            self.frozen_proposal(),
+            self.ensemble,
+            self.start,
+            self.settings.seed,
+        )
+        for walker, steps in zip(self.walkers, produced, strict=True):
+            chain.hear(step.proposed_label for step in steps)
+            # Where the walker was before its first step, and after each.
+            earlier = self.chain.steps(walker)[-len(steps) - 1 :]
+            chain.hear(step.state_label for step in earlier)
+        tasks = [
+            pool.submit(chain.run, walker, n_samples, steps, self.monitor.free_sample)
+            for walker, steps in zip(self.walkers, produced, strict=True)
+        ]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            chain.stopped.set()
 
     # -- all -----------------------------------------------------------------------------------
 

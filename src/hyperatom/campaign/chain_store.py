@@ -17,7 +17,7 @@ from hyperatom.errors import RunDirectoryError
 
 FORMAT = "1"
 
-Phase = Literal["start", "learn", "probe", "produce"]
+Phase = Literal["start", "learn", "probe", "produce", "average"]
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,12 @@ class ChainStore:
             return self._connection.execute(query, values).fetchall()
 
     def _plainly(self) -> "_Plainly":
-        return _Plainly(self.path)
+        return plainly(self.path)
+
+
+def plainly(path: Path) -> "_Plainly":
+    """Turns SQLite's errors about the file `path` into plain words."""
+    return _Plainly(path)
 
 
 @dataclass

@@ -7,6 +7,7 @@ start.npz       the configuration that the campaign starts from
 labels.db       everything the reference has ever said
 chain.db        every step of every walker
 guide.npz       the frozen guide
+guide_chain.db  samples of the guide alone, which sharpen the averages
 chain.extxyz    production configurations, for other programs
 engines/        what the engine printed
 log.txt         what happened when

@@ -107,6 +107,17 @@ class ProduceSettings(Section):
     """What the frozen guide samples: this alone counts as exact."""
 
     proposals: int = Field(100, ge=1, description="proposals of each walker that count")
+    guide_samples: int | None = Field(
+        None,
+        ge=0,
+        description="samples of the guide alone, free of calls, that sharpen the averages; "
+        "null: ten times 'proposals'",
+    )
+
+    @property
+    def free_samples(self) -> int:
+        """Samples of each walker's guide chain."""
+        return 10 * self.proposals if self.guide_samples is None else self.guide_samples
 
 
 class Settings(Section):

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.analysis.control_variate import sharpen
 from hyperatom.analysis.statistics import estimate_mean, split_r_hat
 from hyperatom.campaign.assembly import opened
+from hyperatom.campaign.averages import gather
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import Seconds, Step
@@ -41,6 +43,9 @@ class _Silent:
     def step(self, step: Step, seconds: Seconds) -> None:
         """Nobody is watching."""
 
+    def free_sample(self, seconds: float) -> None:
+        """Nobody is watching."""
+
 
 def verify(
     directory: Path, n_labels: int = 3, progress: Progress = lambda _what, _fraction: None
@@ -63,6 +68,7 @@ def verify(
             ("<exp(-dH/kT)> = 1", lambda: _creutz(produced)),
             ("convergence", lambda: _convergence(produced)),
             ("learning against production", lambda: _agreement(campaign, steps, produced)),
+            ("the guide's own chain", lambda: _guide_chain(campaign)),
             ("failed reference calls", lambda: _failures(steps)),
         )
         checks = []
@@ -290,6 +296,30 @@ def _agreement(
         f" ± {1e3 * error / n_atoms:.2f} meV/atom ({abs(z):.1f} standard errors)."
     )
     return Check(name, bool(abs(z) <= SIGMAS), sentence, {"z": float(z)})
+
+
+def _guide_chain(campaign: Campaign) -> Check:
+    """<w (U_M - <U_M>_M)>_D = 0: do the reference's chain and the guide's own one fit together?"""
+    name = "the guide's own chain"
+    sampled = gather(campaign.chain, campaign.guide_chain, campaign.settings.temperature)
+    if sampled is None or not campaign.settings.produce.free_samples:
+        return Check(name, None, "The guide has not sampled itself; averages are the chain's own.")
+    found = sharpen(
+        sampled.energies, sampled.guide_energies, sampled.judgements, sampled.free_energies
+    )
+    numbers: dict[str, float | str] = {
+        "samples": sum(len(one) for one in sampled.free_energies),
+        "overlap": sampled.judgements.overlap,
+        "disagreement": found.disagreement,
+    }
+    if found.helped:
+        sentence = (
+            f"It agrees with the reference's chain within {found.disagreement:.2f} standard "
+            "errors, and sharpens the averages."
+        )
+        return Check(name, True, sentence, numbers)
+    sentence = "It overlaps too little with the reference's chain; averages are the chain's own."
+    return Check(name, None, sentence, numbers)
 
 
 def _failures(steps: Sequence[Step]) -> Check:

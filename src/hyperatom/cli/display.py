@@ -23,6 +23,7 @@ PHASES: dict[Phase, str] = {
     "learn": "learning",
     "probe": "probing the frozen guide",
     "produce": "producing with the frozen guide",
+    "average": "sampling the guide alone, to sharpen the averages",
 }
 
 
@@ -43,6 +44,10 @@ class Display(Protocol):
 
     def step(self, step: Step, seconds: Seconds) -> None:
         """A step is on disk."""
+        ...
+
+    def free_sample(self, seconds: float) -> None:
+        """A sample of the guide alone is on disk."""
         ...
 
     def close(self) -> None:
@@ -91,9 +96,18 @@ class LiveDisplay:
         self._latest = time.monotonic()
         self._note()
 
+    def free_sample(self, seconds: float) -> None:
+        """A sample of the guide alone is on disk."""
+        self.progress.take_free(seconds)
+        self._latest = time.monotonic()
+        self._note()
+
     def _note(self) -> None:
         samples, when = self._sampled
-        if self.progress.phase == "produce" and time.monotonic() - when > SAMPLE_EVERY_SECONDS:
+        if (
+            self.progress.phase in ("produce", "average")
+            and time.monotonic() - when > SAMPLE_EVERY_SECONDS
+        ):
             samples = self.progress.independent_samples()
             self._sampled = samples, time.monotonic()
         self._rows = list(describe(self.progress, samples))
@@ -103,7 +117,10 @@ class LiveDisplay:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", justify="right")
         table.add_column()
-        table.add_row("", ProgressBar(progress.calls_planned, progress.calls_made, width=40))
+        total, done = progress.calls_planned, progress.calls_made
+        if progress.phase == "average":
+            total, done = progress.free_planned, progress.free
+        table.add_row("", ProgressBar(total, done, width=40))
         for name, value in self._rows:
             table.add_row(name, value)
         now = time.monotonic()
@@ -144,6 +161,12 @@ class PlainDisplay:
         if due or time.monotonic() - self._spoke > PLAIN_EVERY_SECONDS:
             self._say(line(self.progress))
 
+    def free_sample(self, seconds: float) -> None:
+        """A sample of the guide alone is on disk."""
+        self.progress.take_free(seconds)
+        if time.monotonic() - self._spoke > PLAIN_EVERY_SECONDS:
+            self._say(line(self.progress))
+
     def _say(self, sentence: str) -> None:
         self._spoke = time.monotonic()
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
@@ -161,7 +184,9 @@ def line(progress: Progress, *, finished: bool = False) -> str:
         f"acceptance {_number(acceptance, '.2f')}",
         f"guide error {_number(error, '.3g')} meV/atom",
     ]
-    if progress.phase == "produce":
+    if progress.phase == "average" and not finished:
+        parts.append(f"{progress.free} of {progress.free_planned} samples of the guide")
+    if progress.phase in ("produce", "average"):
         parts.append(f"{progress.independent_samples():.1f} independent samples")
     if progress.failures:
         parts.append(f"{progress.failures} failed calls")
@@ -193,8 +218,10 @@ def describe(progress: Progress, samples: float) -> list[tuple[str, str]]:
         ("acceptance", judged),
         ("guide error", f"{_number(error, '.3g')} meV/atom{trend}"),
     ]
-    if progress.phase == "produce":
+    if progress.phase in ("produce", "average"):
         rows.append(("independent samples", f"{samples:.1f}"))
+    if progress.phase == "average":
+        rows.append(("samples of the guide", f"{progress.free} of {progress.free_planned}"))
     if progress.failures:
         rows.append(("failed calls", str(progress.failures)))
     rows.append(

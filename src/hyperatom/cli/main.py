@@ -339,6 +339,7 @@ def _progress(path: Path) -> "tuple[Settings, Progress]":
     import numpy as np
 
     from hyperatom.campaign.chain_store import ChainStore
+    from hyperatom.campaign.guide_chain import count_free_samples
     from hyperatom.campaign.run_directory import RunDirectory
     from hyperatom.campaign.settings import load_settings
     from hyperatom.cli.progress import Progress
@@ -353,7 +354,8 @@ def _progress(path: Path) -> "tuple[Settings, Progress]":
     try:
         # Seconds first: a step that arrives in between lacks only its wall time.
         seconds = chain.seconds()
-        return settings, Progress.of(settings, n_atoms, chain.steps(), seconds)
+        free = count_free_samples(directory.file("guide_chain.db"), chain.frozen())
+        return settings, Progress.of(settings, n_atoms, chain.steps(), seconds, free)
     finally:
         chain.close()
 

@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import nan
 
 import numpy as np
@@ -33,6 +33,7 @@ class Progress:
     steps: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failures: int = 0
     spent: Seconds = field(default_factory=Seconds)
+    free: int = 0
     _full: deque[bool] = field(default_factory=deque)
     _produced: dict[int, list[tuple[float, bool]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -51,9 +52,10 @@ class Progress:
         n_atoms: int,
         steps: Iterable[Step],
         seconds: dict[tuple[int, int], Seconds],
+        free: int = 0,
     ) -> "Progress":
-        """The progress after some steps already on disk."""
-        progress = cls(settings, n_atoms)
+        """The progress after some steps, and samples of the guide, already on disk."""
+        progress = cls(settings, n_atoms, free=free)
         for step in steps:
             progress.take(step, seconds.get((step.walker, step.number), Seconds()))
         return progress
@@ -78,6 +80,12 @@ class Progress:
         self._note_error(step)
         self._energies[step.walker] = step.state_energy
 
+    def take_free(self, seconds: float) -> None:
+        """Count one more sample of the guide alone."""
+        self.phase = "average"
+        self.free += 1
+        self.spent = replace(self.spent, guide=self.spent.guide + seconds)
+
     def _note_error(self, step: Step) -> None:
         record, before = step.record, self._energies.get(step.walker)
         if before is None or step.proposed_energy is None or "guide_energy_after" not in record:
@@ -96,7 +104,7 @@ class Progress:
     def calls_planned(self) -> int:
         """Reference calls at the most, over the whole campaign."""
         learn = self.calls["start"] + self.calls["learn"] + self.calls["probe"]
-        if self.phase != "produce":
+        if self.phase not in ("produce", "average"):
             learn = max(learn, self.settings.learn.calls)
         return learn + self.steps_planned
 
@@ -107,15 +115,20 @@ class Progress:
 
     @property
     def finished(self) -> bool:
-        """Is every step of the production phase there?"""
-        return self.steps["produce"] >= self.steps_planned
+        """Is every step of the production phase there, and every sample of the guide?"""
+        return self.steps["produce"] >= self.steps_planned and self.free >= self.free_planned
+
+    @property
+    def free_planned(self) -> int:
+        """Samples of the guide alone, over all walkers."""
+        return self.settings.walkers * self.settings.produce.free_samples
 
     def acceptance(self) -> tuple[float, int]:
         """Acceptance and the number of proposals behind it.
 
         While learning, over the latest window of full paths; afterwards over all production.
         """
-        if self.phase == "produce":
+        if self.phase in ("produce", "average"):
             accepted = [accepted for _, accepted in self._counted()]
         else:
             accepted = list(self._full)
@@ -145,10 +158,13 @@ class Progress:
         if not self._recent:
             return nan
         left = self.steps_planned - self.steps["produce"]
-        if self.phase != "produce":
+        if self.phase not in ("produce", "average"):
             left += max(0, self.settings.learn.calls - self.calls_made)
         side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
-        return float(np.median(self._recent)) * left / side_by_side
+        # A sample of the guide takes what the guide takes in a step.
+        guide = self.spent.guide / max(1, sum(self.steps.values()) + self.free)
+        free = guide * max(0, self.free_planned - self.free)
+        return (float(np.median(self._recent)) * left + free) / side_by_side
 
     def _series(self) -> list[Sequence[tuple[float, bool]]]:
         return [self._produced[walker] for walker in sorted(self._produced)]

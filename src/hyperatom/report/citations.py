@@ -63,6 +63,12 @@ _ALL = (
         "https://doi.org/10.1021/ct0502864",
     ),
     Citation(
+        "waste recycling",
+        "D. Frenkel, Speed-up of Monte Carlo simulations by sampling of rejected states, Proc. "
+        "Natl. Acad. Sci. U.S.A. 101, 17571 (2004).",
+        "https://doi.org/10.1073/pnas.0407950101",
+    ),
+    Citation(
         "equilibration detection",
         "J. D. Chodera, A simple method for automated equilibration detection in molecular "
         "simulations, J. Chem. Theory Comput. 12, 1799 (2016).",

@@ -9,8 +9,10 @@ import numpy as np
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.campaign.assembly import engine_preset, load_configuration
+from hyperatom.campaign.averages import Sampled, gather
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
+from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.configuration import Configuration
@@ -33,6 +35,7 @@ METHODS = (
     "atomic cluster expansion",
     "evidence maximisation",
     "statistical inefficiency",
+    "waste recycling",
     "split R-hat",
     "ASE",
     "JAX",
@@ -53,6 +56,11 @@ def collect(path: Path) -> ReportData:
         steps = chain.steps()
         produced = _produced(steps)
         energy = _energy(produced, start.n_atoms)
+        sampled = _sampled(directory, chain, settings)
+        sharpened = sampled.energy(start.n_atoms) if sampled else None
+        structure = _structure(labels, start, produced)
+        if sampled and structure:
+            structure = sampled.distribution(structure, start, labels)
         certificate = _certificate(directory)
         return ReportData(
             title=settings.title or f"{_formula(start)} at {settings.temperature:g} K",
@@ -72,8 +80,9 @@ def collect(path: Path) -> ReportData:
                 sum(s.phase == "start" for s in steps),
             ),
             energy=energy,
-            radial_distribution=_structure(labels, start, produced),
-            ledger=_ledger(steps, chain.seconds(), produced, energy),
+            sharpened_energy=sharpened,
+            radial_distribution=structure,
+            ledger=_ledger(steps, chain.seconds(), produced, energy, sharpened),
             certificate=certificate,
             citations=_citations(settings),
             input_text=directory.input_text,
@@ -90,6 +99,17 @@ def _produced(steps: Sequence[Step]) -> list[list[Step]]:
         if step.phase == "produce":
             walkers.setdefault(step.walker, []).append(step)
     return list(walkers.values())
+
+
+def _sampled(directory: RunDirectory, chain: ChainStore, settings: Settings) -> Sampled | None:
+    path = directory.file("guide_chain.db")
+    if not path.exists():
+        return None
+    store = GuideChainStore(path)
+    try:
+        return gather(chain, store, settings.temperature)
+    finally:
+        store.close()
 
 
 def _energy(produced: Sequence[Sequence[Step]], n_atoms: int) -> Estimate | None:
@@ -167,13 +187,17 @@ def _ledger(
     seconds: dict[tuple[int, int], Seconds],
     produced: Sequence[Sequence[Step]],
     energy: Estimate | None,
+    sharpened: Estimate | None,
 ) -> Ledger:
     guide = sum(one.guide for one in seconds.values())
     fit = sum(one.fit for one in seconds.values())
     reference = sum(one.reference for one in seconds.values())
     total = sum(one.total for one in seconds.values())
     asked = sum(step.asked for walker in produced for step in walker)
-    independent = asked / energy.n_effective if energy and energy.n_effective > 0 else np.nan
+
+    def calls_per_sample(average: Estimate | None) -> float:
+        return asked / average.n_effective if average and average.n_effective > 0 else np.nan
+
     return Ledger(
         calls_learn=sum(step.asked for step in steps if step.phase != "produce"),
         calls_produce=sum(step.asked for step in steps if step.phase == "produce"),
@@ -183,7 +207,8 @@ def _ledger(
         seconds_fit=fit,
         seconds_reference=reference,
         seconds_overhead=max(0.0, total - guide - fit - reference),
-        calls_per_independent_sample=float(independent),
+        calls_per_independent_sample=calls_per_sample(energy),
+        calls_per_sharpened_sample=calls_per_sample(sharpened),
     )
 
 

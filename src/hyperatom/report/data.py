@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,8 @@ class ProposalTable:
 class Ledger:
     """What the run has cost: numbers of calls, and wall seconds.
 
-    `calls_per_independent_sample` is NaN as long as it is unknown.
+    `calls_per_independent_sample` is that of the chain alone, `calls_per_sharpened_sample` with the
+    guide's own chain as control variate; NaN as long as unknown.
     """
 
     calls_learn: int
@@ -115,6 +117,7 @@ class Ledger:
     seconds_reference: float
     seconds_overhead: float
     calls_per_independent_sample: float
+    calls_per_sharpened_sample: float = nan
 
     @property
     def calls(self) -> int:
@@ -124,7 +127,10 @@ class Ledger:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything a report shows. `energy` is the mean by atom, in eV/atom.
+    """Everything a report shows. `energy` is the chain's mean by atom, in eV/atom.
+
+    `sharpened_energy` is the same average with the guide's own chain as control variate, None where
+    there is no such chain.
 
     `distribution` says in words what was sampled; `notes` are sentences that belong under the
     verdict, such as a warning that the run is short.
@@ -135,6 +141,7 @@ class ReportData:
     system: SystemDescription
     proposals: ProposalTable
     energy: Estimate | None
+    sharpened_energy: Estimate | None
     radial_distribution: RadialDistributionResult | None
     ledger: Ledger
     certificate: Certificate

@@ -74,13 +74,14 @@ def _header(data: ReportData) -> str:
     passed = data.certificate.passed
     outcome, mark = OUTCOMES[passed]
     tiles = []
-    if data.energy is not None and isfinite(data.energy.value):
+    best = data.sharpened_energy or data.energy
+    if best is not None and isfinite(best.value):
         tiles.append(
             (
                 "Mean energy",
-                str(data.energy).removesuffix(" (error unknown)"),
-                f"{_kind(data)}; {_number(data.energy.n_effective)} independent samples"
-                + ("" if isfinite(data.energy.error) else "; error unknown"),
+                str(best).removesuffix(" (error unknown)"),
+                f"{_kind(data)}; {_number(best.n_effective)} independent samples"
+                + ("" if isfinite(best.error) else "; error unknown"),
             )
         )
     else:
@@ -187,10 +188,18 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     rows = []
     if data.energy is not None and isfinite(data.energy.value):
         rows += [
-            ("Mean energy", f"{data.energy}, {_kind(data)}"),
+            ("Mean energy, the chain alone", f"{data.energy}, {_kind(data)}"),
             ("Independent samples", _number(data.energy.n_effective)),
             ("Autocorrelation time", f"{_number(data.energy.autocorrelation_time)} proposals"),
         ]
+    if data.sharpened_energy is not None:
+        samples = _number(data.sharpened_energy.n_effective)
+        rows.append(
+            (
+                "Mean energy, sharpened by the guide's own chain",
+                f"{data.sharpened_energy}, {_kind(data)}; worth {samples} independent samples",
+            )
+        )
     series = table.by_walker(table.energy, table.produced)
     r_hat = split_r_hat(series) if series else float("nan")
     if not isnan(r_hat):
@@ -264,6 +273,10 @@ def _ledger(data: ReportData) -> str:
             ("Calls that failed", f"{ledger.failures:,}"),
             ("Answers already in store", f"{ledger.cache_hits:,}"),
             ("Calls per independent sample", _number(ledger.calls_per_independent_sample)),
+            (
+                "The same, with the guide's own chain as control variate",
+                _number(ledger.calls_per_sharpened_sample),
+            ),
             ("Time in the reference", _duration(ledger.seconds_reference)),
             ("Time in the guide", _duration(ledger.seconds_guide)),
             ("Time in fits", _duration(ledger.seconds_fit)),

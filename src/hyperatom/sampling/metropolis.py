@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Ensemble, Proposed, Reference
+from hyperatom.contracts import Ensemble, Potential, Proposed, Reference
 from hyperatom.errors import ReferenceFailure
 from hyperatom.evaluation import Evaluation
 
@@ -49,11 +49,14 @@ class Transition:
 def metropolis(
     state: ChainState,
     proposed: Proposed,
-    reference: Reference,
+    reference: Reference | Potential,
     ensemble: Ensemble,
     rng: np.random.Generator,
 ) -> tuple[ChainState, Transition]:
-    """Judge a proposal by the reference; return the chain's next state and the record."""
+    """Judge a proposal by the reference; return the chain's next state and the record.
+
+    With a potential in the reference's place the chain is exact for that potential.
+    """
     uniform = float(rng.random())
     evaluation: Evaluation | None = None
     failure: str | None = None

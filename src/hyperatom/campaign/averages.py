@@ -1,0 +1,128 @@
+"""What a run holds for sharp averages: judgements of the reference and samples of the guide."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.analysis.control_variate import Judgements, sharpen, sharpen_mean
+from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
+from hyperatom.analysis.statistics import Estimate
+from hyperatom.campaign.chain_store import ChainStore, Step
+from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.configuration import Configuration
+from hyperatom.references.label_store import LabelStore
+from hyperatom.units import BOLTZMANN
+
+Array = NDArray[np.float64]
+
+BURN_IN = 20
+"""First samples of each guide chain that are left out: it began at a sample of the reference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """The reference's chain and the guide's, side by side.
+
+    | field            | shape                | unit | meaning                               |
+    |------------------|----------------------|------|---------------------------------------|
+    | `judgements`     | of n transitions     | -    | see `Judgements`                      |
+    | `labels`         | (n, 2)               | -    | keys: proposed, and before            |
+    | `energies`       | (n, 2)               | eV   | the reference's                       |
+    | `guide_energies` | (n, 2)               | eV   | the guide's                           |
+    | `free_energies`  | (n_free,)            | eV   | the guide's own chain of each walker  |
+    | `free_positions` | (n_free, n_atoms, 3) | Å    | the same                              |
+    """
+
+    judgements: Judgements
+    labels: NDArray[np.str_]
+    energies: Array
+    guide_energies: Array
+    free_energies: list[Array]
+    free_positions: list[Array]
+
+    def energy(self, n_atoms: int) -> Estimate:
+        """Mean energy of the reference, eV/atom."""
+        return sharpen_mean(
+            self.energies / n_atoms,
+            self.guide_energies / n_atoms,
+            self.judgements,
+            [one / n_atoms for one in self.free_energies],
+            "eV/atom",
+        )
+
+    def distribution(
+        self, plain: RadialDistributionResult, start: Configuration, labels: LabelStore
+    ) -> RadialDistributionResult:
+        """`plain` with its curves and error bands sharpened; positions are those of the labels."""
+        keys, where = np.unique(self.labels, return_inverse=True)
+        judged = []
+        for key in keys:
+            label = labels.get(str(key))
+            assert label is not None
+            judged.append(start.with_positions(label.configuration.positions))
+        settings = RadialDistribution(float(plain.r[-1] + plain.r[0]), len(plain.r))
+        found = settings.compute(judged)
+        free = [
+            settings.compute([start.with_positions(x) for x in walker])
+            for walker in self.free_positions
+        ]
+        g, error = dict(plain.g), dict(plain.error)
+        for pair in plain.pairs:
+            curves = found.curves(pair)[where.reshape(self.labels.shape)]
+            sharp = sharpen(curves, curves, self.judgements, [one.curves(pair) for one in free])
+            if sharp.helped:
+                g[pair], error[pair] = sharp.value, sharp.error
+        return replace(plain, g=g, error=error)
+
+
+def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) -> Sampled | None:
+    """Production and the guide's chain as far as they are on disk; None before the guide's chain.
+
+    `temperature` in K.
+    """
+    frozen = chain.frozen()
+    if frozen is None:
+        return None
+    words = guide_chain.words(frozen["guide"])
+    thermal_energy = BOLTZMANN * temperature
+    rows = []
+    walkers: list[int] = []
+    latest: dict[int, Step] = {}
+    for step in chain.steps():
+        before = latest.get(step.walker)
+        latest[step.walker] = step
+        if step.phase != "produce" or before is None:
+            continue
+        if before.state_label not in words:
+            return None
+        present = (before.state_label, before.state_energy)
+        probability = 0.0
+        proposed = present
+        if step.log_acceptance is not None and step.proposed_label in words:
+            assert step.proposed_energy is not None
+            probability = float(np.exp(min(0.0, step.log_acceptance)))
+            proposed = (step.proposed_label, step.proposed_energy)
+        walkers.append(step.walker)
+        rows.append((probability, proposed, present))
+    if not rows:
+        return None
+    order = np.argsort(walkers, kind="stable")
+    accepted = np.array([row[0] for row in rows])[order]
+    labels = np.array([[row[1][0], row[2][0]] for row in rows])[order]
+    energies = np.array([[row[1][1], row[2][1]] for row in rows])[order]
+    heard = np.array([[words[key] for key in pair] for pair in labels])
+    inside = heard[:, :, 1] <= frozen["largest_error"]
+    free = [guide_chain.samples(frozen["guide"], walker) for walker in sorted(latest)]
+    return Sampled(
+        Judgements(
+            np.stack([accepted, 1.0 - accepted], axis=1),
+            np.where(inside, (energies - heard[:, :, 0]) / thermal_energy, -np.inf),
+            np.array(walkers)[order],
+        ),
+        labels,
+        energies,
+        heard[:, :, 0],
+        [energy[BURN_IN:] for energy, _ in free],
+        [positions[BURN_IN:] for _, positions in free],
+    )

@@ -1,0 +1,197 @@
+"""The guide's own chain: samples of exp[-U_guide / k_B T], free of reference calls.
+
+After production the frozen guide samples itself: the same guided trajectories, judged by the guide
+instead of the reference, so that its chain is exact for the guide's energy. It never leaves the
+region where the guide's predicted error is below the veto, since every path that does is rejected:
+what it samples is the guide's ensemble within that region. `analysis.control_variate` sharpens the
+reference's averages with it.
+
+Random numbers are drawn from (seed, walker, number), and the chain is on disk sample by sample, so
+that it goes on where it was interrupted, bit for bit.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.campaign.chain_store import Step, plainly
+from hyperatom.configuration import Configuration
+from hyperatom.references.label_store import LabelStore
+from hyperatom.sampling.canonical import Canonical
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory
+from hyperatom.sampling.metropolis import ChainState, metropolis
+
+Array = NDArray[np.float64]
+
+STREAM = 1
+"""Sets the random numbers of this chain apart from those of the campaign's steps."""
+
+
+@dataclass
+class GuideChainStore:
+    """Samples of the guide, and the guide's word on the reference's labels, in one SQLite file."""
+
+    path: Path
+    _connection: sqlite3.Connection = field(init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        with plainly(self.path):
+            self._connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.executescript(
+                """
+                CREATE TABLE IF NOT EXISTS samples (
+                    guide TEXT, walker INTEGER, number INTEGER, energy REAL, positions BLOB,
+                    PRIMARY KEY (guide, walker, number));
+                CREATE TABLE IF NOT EXISTS words (
+                    guide TEXT, label TEXT, energy REAL, error REAL, PRIMARY KEY (guide, label));
+                """
+            )
+
+    def add_sample(
+        self, guide: str, walker: int, number: int, energy: float, positions: Array
+    ) -> None:
+        """Keep a sample of the guide: its energy in eV, positions (n_atoms, 3) in Å."""
+        blob = np.ascontiguousarray(positions, dtype="<f8").tobytes()
+        self._write("samples", guide, walker, number, energy, blob)
+
+    def add_word(self, guide: str, label: str, energy: float, error: float) -> None:
+        """Keep what the guide says of a label: energy and its predicted error, eV."""
+        self._write("words", guide, label, energy, error)
+
+    def count(self, guide: str, walker: int | None = None) -> int:
+        """Samples of a walker so far, or of all of them."""
+        query = "SELECT COUNT(*) FROM samples WHERE guide = ? AND (? IS NULL OR walker = ?)"
+        return int(self._fetch(query, guide, walker, walker)[0][0])
+
+    def samples(self, guide: str, walker: int) -> tuple[Array, Array]:
+        """Energies (n,) in eV and positions (n, n_atoms, 3) in Å of a walker, in order."""
+        rows = self._fetch(
+            "SELECT energy, positions FROM samples WHERE guide = ? AND walker = ? ORDER BY number",
+            guide,
+            walker,
+        )
+        energies = np.array([row[0] for row in rows])
+        return energies, np.array([np.frombuffer(row[1], "<f8").reshape(-1, 3) for row in rows])
+
+    def last(self, guide: str, walker: int) -> tuple[float, Array] | None:
+        """Energy and positions of the latest sample of a walker."""
+        rows = self._fetch(
+            "SELECT energy, positions FROM samples WHERE guide = ? AND walker = ? "
+            "ORDER BY number DESC LIMIT 1",
+            guide,
+            walker,
+        )
+        return (rows[0][0], np.frombuffer(rows[0][1], "<f8").reshape(-1, 3)) if rows else None
+
+    def words(self, guide: str) -> dict[str, tuple[float, float]]:
+        """The guide's energy and predicted error, eV, by label."""
+        rows = self._fetch("SELECT label, energy, error FROM words WHERE guide = ?", guide)
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _write(self, table: str, *values: object) -> None:
+        marks = ", ".join("?" * len(values))
+        with self._lock, plainly(self.path):
+            self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)  # noqa: S608
+
+    def _fetch(self, query: str, *values: object) -> list[Any]:
+        with self._lock, plainly(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+
+def count_free_samples(path: Path, frozen: dict[str, Any] | None) -> int:
+    """Samples of the frozen guide in the file `path`, over all walkers; 0 without the file."""
+    if frozen is None or not path.exists():
+        return 0
+    store = GuideChainStore(path)
+    try:
+        return store.count(frozen["guide"])
+    finally:
+        store.close()
+
+
+@dataclass
+class GuideChain:
+    """Runs the guide's chain of each walker.
+
+    `proposal` is the frozen one; `start` lends species, cell and masses. Chains end early once
+    `stopped` is set.
+    """
+
+    store: GuideChainStore
+    labels: LabelStore
+    proposal: GuidedTrajectory
+    ensemble: Canonical
+    start: Configuration
+    seed: int
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        # No path is exempt from the veto here: it is what bounds the region.
+        self.proposal = replace(self.proposal, unrestricted=0.0)
+        self.guide = self.proposal.guide
+        self.digest = self.guide.digest()
+
+    def hear(self, keys: Iterable[str]) -> None:
+        """Ask the guide about labels of the reference that it has not been asked about."""
+        known = self.store.words(self.digest)
+        for key in dict.fromkeys(keys):
+            if not key or key in known:
+                continue
+            label = self.labels.get(key)
+            if label is not None:
+                word = self.guide.evaluate(label.configuration)
+                error = 0.0 if word.energy_error is None else word.energy_error
+                self.store.add_word(self.digest, key, word.energy, error)
+
+    def run(
+        self, walker: int, n_samples: int, steps: list[Step], told: Callable[[float], None]
+    ) -> None:
+        """Bring a walker's chain to `n_samples`; begins where the guide is surest of itself.
+
+        `steps` are the walker's production steps; `told` hears the seconds of each sample.
+        """
+        number = self.store.count(self.digest, walker)
+        if number >= n_samples or not steps:
+            return
+        latest = self.store.last(self.digest, walker)
+        if latest is None:
+            words = self.store.words(self.digest)
+            surest = min((s.state_label for s in steps), key=lambda key: words[key][1])
+            label = self.labels.get(surest)
+            assert label is not None
+            positions = label.configuration.positions
+        else:
+            positions = latest[1]
+        configuration = self.start.with_positions(positions)
+        state = ChainState(configuration, self.guide.evaluate(configuration))
+        while number < n_samples and not self.stopped.is_set():
+            clock = time.perf_counter()
+            rng = np.random.default_rng([self.seed, walker, number, STREAM])
+            proposed = self.proposal.propose(state.configuration, rng)
+            state, _ = metropolis(state, proposed, self.guide, self.ensemble, rng)
+            self.store.add_sample(
+                self.digest,
+                walker,
+                number,
+                state.evaluation.energy,
+                state.configuration.positions,
+            )
+            number += 1
+            told(time.perf_counter() - clock)
