@@ -1,0 +1,1 @@
+"""Classical potentials: each file one family, each function one potential with its parameters."""
