@@ -86,7 +86,9 @@ def test_rows_times_weights_are_energy_forces_and_virial(name):
     here = configuration(name)
     species = SPECIES if name == "three species" else SPECIES[:2]
     potential = random_potential(species, 2.2, rich=name == "triclinic")
-    nothing = (0.0 * potential.weights, 0.0 * potential.constants, potential.radii)
+    nothing = potential.model.parameters(
+        0.0 * potential.weights, 0.0 * potential.constants, potential.radii
+    )
     rows = RowMaker(potential.model).make(here)
     unknowns = np.concatenate([potential.weights.ravel(), potential.constants])
     energy, forces, virial = potential.model.evaluate(potential.parameters, here)

@@ -1,6 +1,6 @@
 """The default guide: density invariants, a linear readout, and a short-range repulsion.
 
-    E = sum_i [ w_{s(i)} . B(i) + c_{s(i)} ] + repulsion
+    E = sum_i [ w_{s(i)} . B(i) + c_{s(i)} ] + repulsion (+ baseline)
     sigma_E^2 = phi^T cov(w, c) phi + n_atoms noise^2
 
 with B the invariants of the neighbour density (a linear atomic cluster expansion, Drautz, Phys.
@@ -27,7 +27,12 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import GuideTrajectory
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.compiled_potential import CompiledModel
+from hyperatom.potentials.compiled_potential import (
+    CompiledModel,
+    CompiledPotential,
+    LongRange,
+    with_species,
+)
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
 from hyperatom.potentials.repulsion import repulsion
 
@@ -37,42 +42,71 @@ Array = NDArray[np.float64]
 
 
 class LinearDensityModel(CompiledModel):
-    """The compiled part, shared by all fits with the same settings: features, forces, dynamics."""
+    """The compiled part, shared by all fits with the same settings: features, forces, dynamics.
 
-    def __init__(self, settings: DensitySettings, precision: str = "float64") -> None:
-        super().__init__(
-            settings.species, settings.cutoff, self._learned_energy, precision=precision
-        )
+    Where there is a `baseline` potential, what is learned is the difference to it.
+    """
+
+    def __init__(
+        self,
+        settings: DensitySettings,
+        precision: str = "float64",
+        baseline: CompiledPotential | None = None,
+    ) -> None:
+        self.baseline = None if baseline is None else with_species(baseline, settings.species)
+        cutoff, long_range = settings.cutoff, None
+        if self.baseline is not None:
+            cutoff = max(cutoff, self.baseline.cutoff)
+            if self.baseline.model.long_range is not None:
+                long_range = _OfBaseline(self.baseline.model.long_range)
+        super().__init__(settings.species, cutoff, self._atomic_energy, long_range, precision)
         self.settings = settings
         self.features = DensityFeatures(settings)
         self._totals = jax.jit(self._feature_totals)
 
     def equals(self, other: "LinearDensityModel") -> bool:
         """Would it give the same numbers, bit for bit?"""
-        return (self.settings, self.precision, self.capacity) == (
+        return (self.settings, self.precision, self.capacity, self.baseline_digest) == (
             other.settings,
             other.precision,
             other.capacity,
+            other.baseline_digest,
         )
+
+    @property
+    def baseline_digest(self) -> str:
+        """Digest of the baseline, empty without one."""
+        return "" if self.baseline is None else self.baseline.digest()
+
+    def parameters(
+        self, weights: Array, constants: Array, radii: Array
+    ) -> tuple[Array, Array, Array, Any]:
+        """What the compiled part takes; fields as in `LinearDensityPotential`."""
+        given = () if self.baseline is None else self.baseline.parameters
+        return (weights, constants, radii, given)
 
     @property
     def n_unknowns(self) -> int:
         """Number of weights and constants of all species."""
         return len(self.species) * (self.features.n_features + 1)
 
-    def _learned_energy(
+    def _atomic_energy(
         self,
         parameters: Any,
         displacements: jax.Array,
         central_species: jax.Array,
         slots: tuple[int, ...],
     ) -> jax.Array:
-        weights, constants, radii = parameters
+        weights, constants, radii, given = parameters
         features = self.features(displacements, slots)
         learned: jax.Array = (
             jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
         )
-        return learned + repulsion(radii, displacements, central_species, slots)
+        energy = learned + repulsion(radii, displacements, central_species, slots)
+        if self.baseline is not None and self.baseline.model.atomic_energy is not None:
+            part = self.baseline.model.atomic_energy
+            energy = energy + part(given, displacements, central_species, slots)
+        return energy
 
     def totals(self, configuration: Configuration, waypoints: Array) -> Array:
         """Features summed over the atoms of each species, and the numbers of these atoms.
@@ -96,6 +130,19 @@ class LinearDensityModel(CompiledModel):
         displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
         features = self.features(displacements, neighbours.slots)
         return jax.ops.segment_sum(features, species, len(self.species))
+
+
+@dataclass(frozen=True)
+class _OfBaseline:
+    """The long-range energy of the baseline, which finds its parameters behind the learned ones."""
+
+    part: LongRange
+
+    def prepare(self, configuration: Configuration) -> Any:
+        return self.part.prepare(configuration)
+
+    def energy(self, parameters: Any, *arguments: Any) -> jax.Array:
+        return self.part.energy(parameters[3], *arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,12 +172,12 @@ class LinearDensityPotential:
     @property
     def cutoff(self) -> float:
         """How far an atom sees, Å."""
-        return self.model.settings.cutoff
+        return self.model.cutoff
 
     @cached_property
-    def parameters(self) -> tuple[Array, Array, Array]:
-        """What the compiled part takes: weights, constants, radii."""
-        return (self.weights, self.constants, self.radii)
+    def parameters(self) -> tuple[Array, Array, Array, Any]:
+        """What the compiled part takes: weights, constants, radii, and those of the baseline."""
+        return self.model.parameters(self.weights, self.constants, self.radii)
 
     def evaluate(self, configuration: Configuration) -> Evaluation:
         """Energy with its standard deviation, forces, and stress where the cell is periodic."""
@@ -170,8 +217,11 @@ class LinearDensityPotential:
     @cached_property
     def _digest(self) -> str:
         content = hashlib.sha256(json.dumps(asdict(self.model.settings)).encode())
+        content.update(self.model.baseline_digest.encode())
         for array in (
-            *self.parameters,
+            self.weights,
+            self.constants,
+            self.radii,
             self.scales,
             self.factor,
             np.array([self.noise, self.inflation]),
@@ -185,6 +235,7 @@ class LinearDensityPotential:
             "format": FORMAT,
             "settings": asdict(self.model.settings),
             "precision": self.model.precision,
+            "baseline": self.model.baseline_digest,
             "capacity": [[skin, slots] for skin, slots in self.model.capacity.items()],
         }
         arrays = {
@@ -204,9 +255,11 @@ class LinearDensityPotential:
     def load(cls, path: Path, compiled: LinearDensityModel | None = None) -> Self:
         """Read what `save` wrote; energies are bit-equal to those of the saved potential.
 
-        `compiled` lends its compiled programs where it is the model that the file needs.
+        `compiled` lends its compiled programs where it is the model that the file needs, and its
+        baseline: a file holds what was learned on top of one, not the baseline itself.
 
-        Raises `InputError` where the file is missing, cut off or of another format.
+        Raises `InputError` where the file is missing, cut off, of another format, or was learned on
+        top of another baseline.
         """
         names: Sequence[str] = ("weights", "constants", "radii", "scales", "factor", "errors")
         try:
@@ -225,7 +278,13 @@ class LinearDensityPotential:
             )
         settings = dict(header["settings"])
         settings["species"] = tuple(settings["species"])
-        model = LinearDensityModel(DensitySettings(**settings), header["precision"])
+        baseline = None if compiled is None else compiled.baseline
+        if header.get("baseline", "") != ("" if baseline is None else baseline.digest()):
+            raise InputError(
+                f"{path} was learned on top of another baseline than the one at hand.",
+                "Give the baseline potential with which it was learned.",
+            )
+        model = LinearDensityModel(DensitySettings(**settings), header["precision"], baseline)
         model.capacity = {skin: tuple(slots) for skin, slots in header["capacity"]}
         if compiled is not None and compiled.equals(model):
             model = compiled

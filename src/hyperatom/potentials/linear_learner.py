@@ -63,7 +63,7 @@ class LinearDensityLearner:
         species = self.model.settings.species
         self.radii = repulsion_radii(self.start, species, self.model.settings.cutoff)
         self._equations = NormalEquations(self.model.n_unknowns)
-        self._zero = (
+        self._zero = self.model.parameters(
             np.zeros((len(species), self.model.features.n_features)),
             np.zeros(len(species)),
             self.radii,
