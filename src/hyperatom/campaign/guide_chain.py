@@ -143,8 +143,10 @@ class GuideChain:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        # No path is exempt from the veto here: it is what bounds the region.
-        self.proposal = replace(self.proposal, unrestricted=0.0)
+        # No path is exempt from the veto here: it is what bounds the region, and the ends of each
+        # segment suffice for that.
+        whole = max(1, round(self.proposal.length / self.proposal.time_step))
+        self.proposal = replace(self.proposal, unrestricted=0.0, check_every=whole)
         self.guide = self.proposal.guide
         self.digest = self.guide.digest()
 
