@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -162,10 +163,13 @@ class DensityFeatures:
         return jnp.concatenate(features, axis=1)
 
 
-RadialFunctions = Callable[[jax.Array], jax.Array]
-"""Distances (n_block, n_slots) -> values (n_block, n_radial, n_slots); hashable, zero far away."""
+RadialFunctions = Callable[..., jax.Array]
+"""Distances (n_block, n_slots) -> values (n_block, n_radial, n_slots); hashable, zero far away.
 
-Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array]
+Further arguments are constants that may differ from slot to slot.
+"""
+
+Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, Any]
 
 
 @dataclass(frozen=True)
@@ -183,23 +187,34 @@ class ChebyshevRadial:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def neighbour_density(
-    radial: RadialFunctions, max_degree: int, slots: tuple[int, ...], displacements: jax.Array
+    radial: RadialFunctions,
+    max_degree: int,
+    slots: tuple[int, ...],
+    displacements: jax.Array,
+    constants: Any = (),
 ) -> jax.Array:
-    """The density with radial functions of any kind; arrays as in `DensityFeatures.density`."""
-    return _forward(radial, max_degree, slots, displacements)[0]
+    """The density with radial functions of any kind; arrays as in `DensityFeatures.density`.
+
+    `constants` are handed to the radial functions; derivatives with respect to them are zero.
+    """
+    return _forward(radial, max_degree, slots, displacements, constants)[0]
 
 
 def _forward(
-    radial: RadialFunctions, max_degree: int, slots: tuple[int, ...], displacements: jax.Array
+    radial: RadialFunctions,
+    max_degree: int,
+    slots: tuple[int, ...],
+    displacements: jax.Array,
+    constants: Any,
 ) -> tuple[jax.Array, Saved]:
     # Everything slot by slot is done for all species at once, the products species by species.
     unit, inverse, distance = fenced(_directions)(displacements)
-    values = fenced(radial)(distance)
+    values = fenced(radial)(distance, *constants)
     harmonics = fenced(partial(_harmonics, max_degree))(unit)
     # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
     densities = [_product(harmonics[:, :, own], values[:, :, own], 2) for own in _ranges(slots)]
     density = jnp.swapaxes(jnp.concatenate(densities, axis=2), 1, 2)
-    return density, (unit, inverse, distance, values, harmonics)
+    return density, (unit, inverse, distance, values, harmonics, constants)
 
 
 def _backward(
@@ -208,8 +223,8 @@ def _backward(
     slots: tuple[int, ...],
     saved: Saved,
     slope: jax.Array,
-) -> tuple[jax.Array]:
-    unit, inverse, distance, values, harmonics = saved
+) -> tuple[jax.Array, None]:
+    unit, inverse, distance, values, harmonics, constants = saved
     n_radial = values.shape[1]
     turned = jnp.swapaxes(slope, 1, 2)
     of_harmonics, of_radial = [], []
@@ -217,11 +232,13 @@ def _backward(
         channels = slice(species * n_radial, (species + 1) * n_radial)
         of_harmonics.append(_product(turned[:, :, channels], values[:, :, own], 1))
         of_radial.append(_product(slope[:, channels], harmonics[:, :, own], 1))
-    along = fenced(partial(_radial_slope, radial))(distance, jnp.concatenate(of_radial, axis=2))
+    along = fenced(partial(_radial_slope, radial))(
+        distance, jnp.concatenate(of_radial, axis=2), *constants
+    )
     across = fenced(partial(_angular_slope, max_degree))(
         unit, jnp.concatenate(of_harmonics, axis=2)
     )
-    return (fenced(_combine)(unit, inverse, along, across),)
+    return fenced(_combine)(unit, inverse, along, across), None
 
 
 neighbour_density.defvjp(_forward, _backward)
@@ -243,8 +260,10 @@ def _harmonics(max_degree: int, unit: jax.Array) -> jax.Array:
     return real_spherical_harmonics(unit[0], unit[1], unit[2], max_degree)
 
 
-def _radial_slope(radial: RadialFunctions, distance: jax.Array, slope: jax.Array) -> jax.Array:
-    (gradient,) = jax.vjp(radial, distance)[1](slope)
+def _radial_slope(
+    radial: RadialFunctions, distance: jax.Array, slope: jax.Array, *constants: Any
+) -> jax.Array:
+    (gradient,) = jax.vjp(lambda distance: radial(distance, *constants), distance)[1](slope)
     return jnp.asarray(gradient)
 
 
