@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 import yaml
 
+from hyperatom.campaign.baseline import check_baseline, keep_baseline, load_baseline
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.guide_chain import GuideChainStore
@@ -139,8 +140,10 @@ def create(text: str, source: Path, path: Path) -> None:
     start = starting_configuration(settings, source.parent)
     # Starting the engine once shows whether it is installed and takes its keywords.
     make_reference(settings, None, 1).close()
+    check_baseline(settings, source.parent, start)
     directory = RunDirectory.create(path, kept)
     try:
+        keep_baseline(settings, source.parent, directory)
         save_configuration(start, directory.file("start.npz"))
         directory.seal()
     finally:
@@ -224,7 +227,9 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         free = GuideChainStore(directory.file("guide_chain.db"))
         closing.append(free.close)
         model = LinearDensityModel(
-            density_settings(settings.guide, start.species), settings.guide.precision
+            density_settings(settings.guide, start.species),
+            settings.guide.precision,
+            load_baseline(settings, directory),
         )
         model.reserve(start)
         spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature

@@ -4,6 +4,7 @@ input.yaml      the input as it was given, with paths made absolute
 header.json     format, versions and digest of the input; written last: a directory without it is
                 half made
 start.npz       the configuration that the campaign starts from
+baseline/       the files of the potential on top of which the guide learns, if any
 labels.db       everything the reference has ever said
 chain.db        every step of every walker
 guide.npz       the frozen guide

@@ -52,6 +52,21 @@ class ReferenceSettings(Section):
     threads: int = Field(1, ge=1, description="threads of each engine process")
 
 
+class BaselineSettings(Section):
+    """A given potential on top of which the guide learns; 'hyperatom convert' reads many."""
+
+    file: Path | None = Field(None, description="its file or folder, relative to this input file")
+    format: str | None = Field(None, description="its format; null: recognised")
+    species: tuple[str, ...] = Field((), description="chemical symbols, where its files lack them")
+    units: str | None = Field(None, description="its units, where its files do not say")
+
+    @model_validator(mode="after")
+    def _of_a_file(self) -> Self:
+        if self.file is None and (self.format or self.species or self.units):
+            raise ValueError("give the 'file' of the baseline")
+        return self
+
+
 class GuideSettings(Section):
     """The learned potential that proposes."""
 
@@ -69,6 +84,7 @@ class GuideSettings(Section):
     precision: Literal["float64", "float32"] = Field(
         "float64", description="arithmetic of the trajectories"
     )
+    baseline: BaselineSettings = BaselineSettings()
 
 
 class SamplingSettings(Section):
@@ -110,8 +126,7 @@ class ProduceSettings(Section):
     guide_samples: int | None = Field(
         None,
         ge=0,
-        description="samples of the guide alone, free of calls, that sharpen the averages; "
-        "null: ten times 'proposals'",
+        description="samples of the guide alone, free of calls, to sharpen averages; null: tenfold",
     )
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyperatom import __version__
+from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import plainly, stoppable, terminable
 from hyperatom.errors import InputError
 
@@ -36,6 +37,7 @@ Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for 
 """
 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
+POTENTIALS = "Potentials of other programs"
 
 VERDICTS = {True: 0, False: 1, None: 3}
 
@@ -260,6 +262,9 @@ def schema() -> None:
         from hyperatom.campaign.settings import Settings
 
         typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+
+
+app.command(rich_help_panel=POTENTIALS)(convert)
 
 
 def _forget_failures(directory: Path) -> None:
