@@ -15,5 +15,11 @@ FEMTOSECOND: Final = 0.09822694788464063
 GIGAPASCAL: Final = 0.006241509125883258
 """One gigapascal in eV/Å^3."""
 
+HARTREE: Final = 27.211386024367243
+"""One hartree in eV."""
+
+BOHR: Final = 0.5291772105638411
+"""One bohr in Å."""
+
 MILLI: Final = 1.0e-3
 """For printing meV."""
