@@ -11,7 +11,6 @@ part is the same and the energy is the plain sum of q_i q_j / r_ij without any c
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -127,9 +126,8 @@ def wave_vectors(
 ) -> tuple[NDArray[np.int64], ...]:
     """Whole numbers M, h, k, l: the waves are 2 pi (h, k, l) on the reciprocal vectors of M cell.
 
-    M makes the cell as compact as it goes (Minkowski reduction). h and l begin at zero, k is of
-    both signs; h, k and ±l together are half of a box around all waves that matter, the other half
-    being their negatives.
+    M makes the cell as compact as it goes (Minkowski reduction). All begin at zero; h, ±k and ±l
+    together are half of a box around all waves that matter, the other half their negatives.
     """
     from ase.geometry import minkowski_reduce
 
@@ -141,7 +139,7 @@ def wave_vectors(
     return (
         np.asarray(multiples[order], dtype=np.int64),
         np.arange(n_h + 1),
-        np.arange(-n_k, n_k + 1),
+        np.arange(n_k + 1),
         np.arange(n_l + 1),
     )
 
@@ -159,14 +157,24 @@ def _wave_sum(
     h, k, l = (n.astype(dtype) for n in numbers)  # noqa: E741
 
     # A wave is a product of three, and a sum over atoms of such products is a matrix product.
-    angles = [2.0 * math.pi * fractional[:, a, None] * n for a, n in enumerate((h, k, l))]
-    (cos_h, cos_k, cos_l), (sin_h, sin_k, sin_l) = map(jnp.cos, angles), map(jnp.sin, angles)
+    angles = 2.0 * math.pi * fractional
+    (cos_h, sin_h), (cos_k, sin_k), (cos_l, sin_l) = (
+        _multiples_of_angle(angle, len(n)) for angle, n in zip(angles.T, numbers, strict=True)
+    )
     cos_h, sin_h = charges[:, None] * cos_h, charges[:, None] * sin_h
+    cos_k = jnp.concatenate([cos_k[:, :0:-1], cos_k], axis=1)
+    sin_k = jnp.concatenate([-sin_k[:, :0:-1], sin_k], axis=1)
+    k = jnp.concatenate([-k[:0:-1], k])
     real = cos_h[:, :, None] * cos_k[:, None] - sin_h[:, :, None] * sin_k[:, None]
     imaginary = sin_h[:, :, None] * cos_k[:, None] + cos_h[:, :, None] * sin_k[:, None]
-    product = partial(jnp.einsum, "nhk,nl->hkl", precision=jax.lax.Precision.HIGHEST)
-    rc, rs = product(real, cos_l), product(real, sin_l)
-    ic, is_ = product(imaginary, cos_l), product(imaginary, sin_l)
+    n_atoms = len(positions)
+    left = [real.reshape(n_atoms, -1), imaginary.reshape(n_atoms, -1)]
+    product = jnp.matmul(
+        jnp.concatenate(left, axis=1).T,
+        jnp.concatenate([cos_l, sin_l], axis=1),
+        precision=jax.lax.Precision.HIGHEST,
+    ).reshape(2, len(h), len(k), 2, len(l))
+    (rc, rs), (ic, is_) = ((part[:, :, 0], part[:, :, 1]) for part in (product[0], product[1]))
     above = (rc - is_) ** 2 + (rs + ic) ** 2
     below = (rc + is_) ** 2 + (ic - rs) ** 2
 
@@ -187,6 +195,19 @@ def _wave_sum(
 
     volume = jnp.abs(jnp.linalg.det(reduced))
     return 2.0 * math.pi / volume * jnp.sum(weight(1.0) * above + weight(-1.0) * below)
+
+
+def _multiples_of_angle(angle: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
+    # cos(n t) and sin(n t) for n = 0 ... count - 1 by doubling, (n_atoms, count).
+    cos, sin = jnp.ones_like(angle)[:, None], jnp.zeros_like(angle)[:, None]
+    turn_cos, turn_sin = jnp.cos(angle)[:, None], jnp.sin(angle)[:, None]
+    while cos.shape[1] < count:
+        cos, sin = (
+            jnp.concatenate([cos, cos * turn_cos - sin * turn_sin], axis=1),
+            jnp.concatenate([sin, sin * turn_cos + cos * turn_sin], axis=1),
+        )
+        turn_cos, turn_sin = turn_cos**2 - turn_sin**2, 2.0 * turn_cos * turn_sin
+    return cos[:, :count], sin[:, :count]
 
 
 def _all_pairs(positions: jax.Array, charges: jax.Array, splitting: jax.Array) -> jax.Array:

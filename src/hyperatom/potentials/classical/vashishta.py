@@ -149,8 +149,7 @@ def _pair(pair: Mapping[str, Any], distance: jax.Array) -> jax.Array:
     return value
 
 
-def _shifted_pair(pairs: Mapping[str, jax.Array], kinds: Any, distance: jax.Array) -> jax.Array:
-    own = {key: table[kinds] for key, table in pairs.items()}
+def _shifted_pair(own: Mapping[str, jax.Array], distance: jax.Array) -> jax.Array:
     value = _pair(own, distance) - own["offset"] - own["slope"] * (distance - own["cutoff"])
     return jnp.where(distance < own["cutoff"], value, 0.0)
 

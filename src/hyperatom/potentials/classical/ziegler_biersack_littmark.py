@@ -66,15 +66,14 @@ def ziegler_biersack_littmark(
         }.items()
     }
 
-    def of_pairs(parameters: Mapping[str, jax.Array], kinds: object, r: jax.Array) -> jax.Array:
-        own = {key: table[kinds] for key, table in parameters.items()}
+    def of_pair(own: Mapping[str, jax.Array], r: jax.Array) -> jax.Array:
         screened = sum(c * jnp.exp(-d * r / own["length"]) for c, d in SCREENING)
         beyond = jnp.maximum(r - inner, 0.0)
         switch = beyond**3 * (own["cubic"] + own["quartic"] * beyond) + own["constant"]
         return jnp.where(r < outer, own["product"] * screened / r + switch, 0.0)
 
     model = CompiledModel(
-        species, outer, summed_over_neighbours(of_pairs), precision=precision, block=block
+        species, outer, summed_over_neighbours(of_pair), precision=precision, block=block
     )
     return CompiledPotential(model, parameters, "Ziegler-Biersack-Littmark")
 
