@@ -1,10 +1,10 @@
 """Potentials of n2p2 against the numbers that n2p2 itself computed with the same files.
 
-Two documented exceptions. In cells thinner than twice the cutoff, n2p2's stored forces do not sum
-to zero and are not minus the gradient of its stored energies; energies agree there too. The files
-of `Carbon_chain_4G` contradict each other (input.nn asks for 15-15 hidden nodes, the short-range
-weights are of 10-10), and the stored atomic energies are zero: the numbers are those of charges and
-electrostatics alone.
+Two documented exceptions. In cells thinner than the cutoff, where an atom is its own neighbour
+(34 frames of `H_PBE_v1_dev`), n2p2's stored forces do not sum to zero and are not minus the
+gradient of its stored energies, which agree there too. The files of `Carbon_chain_4G` contradict
+each other (input.nn asks for 15-15 hidden nodes, the short-range weights are of 10-10), and the
+stored atomic energies are zero: the numbers are those of charges and electrostatics alone.
 """
 
 import json
@@ -20,10 +20,13 @@ from hyperatom.errors import InputError
 from hyperatom.interchange.n2p2 import read_n2p2
 from hyperatom.interchange.n2p2_folder import UNITS
 
+THIN = {"H_PBE_v1_dev": [6]}
+"""Frames in cells thinner than the cutoff, of which only energies are compared."""
+
 FRAMES = {
     "Cu2S_PBE": [0],
     "H2O_RPBE-D3": [0],
-    "H_PBE_v1_dev": [0, 3],
+    "H_PBE_v1_dev": [3, 6],
     "mlearn_Cu_dev": [0, 9],
     "mlearn_Si_dev": [8, 24],
     "water20_H2O_RPBE-D3": [13, 16],
@@ -55,7 +58,7 @@ def stored(name):
     """Folder, name of the units, units, and the stored structures of a case."""
     folder = conformance("n2p2", name)
     content = json.loads((folder / "expected.json").read_text())
-    units = "eV, Å" if content["units"].startswith("eV") else "Hartree, Bohr"
+    units = "eV-Angstrom" if content["units"].startswith("eV") else "Hartree-Bohr"
     return folder, units, UNITS[units], content["structures"]
 
 
@@ -71,7 +74,9 @@ def test_energies_and_forces(name):
         energy = unit.energy * expected["energy_nnp"]
         assert abs(found.energy - energy) / here.n_atoms < 1e-9
         forces = unit.energy / unit.length * np.array(expected["forces_nnp"])
-        assert abs(forces.sum(axis=0)).max() < 1e-9
+        if number in THIN.get(name, ()):
+            assert abs(forces.sum(axis=0)).max() > 1e-2
+            continue
         np.testing.assert_allclose(found.forces, forces, atol=1e-8)
 
 

@@ -1,7 +1,7 @@
 """Potentials of aenet: a network file for each element, text or binary.
 
-Formats: the manual of aenet (Artrith and Urban, Comput. Mater. Sci. 114, 135 (2016)). Energies in
-eV with those of free atoms, lengths in Å.
+Formats: the manual of aenet (Artrith and Urban, Computational Materials Science 114, 135 (2016)).
+Energies in eV with those of free atoms, lengths in Å.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from hyperatom.errors import InputError
-from hyperatom.interchange.aenet_files import AenetNetwork, read_network_file
+from hyperatom.interchange.aenet_files import (
+    ACTIVATIONS,
+    AenetNetwork,
+    looks_like_network,
+    read_network_file,
+)
+from hyperatom.interchange.aenet_writing import write_aenet
+from hyperatom.interchange.potential_formats import PotentialFormat, Source
 from hyperatom.potentials.behler_parrinello import (
     ElementNetwork,
     Features,
@@ -27,9 +34,6 @@ from hyperatom.potentials.features.symmetry_functions import (
     RadialFunction,
     SymmetryFunctions,
 )
-
-ACTIVATIONS = ("linear", "tanh", "logistic", "scaled tanh", "twisted tanh")
-"""Names of the activation functions, at the position of aenet's number."""
 
 FLAT = 1.0e-10
 """A feature with a smaller standard deviation is not used, as in aenet."""
@@ -203,3 +207,29 @@ def _number(network: AenetNetwork, symbol: str) -> int:
             "The file is damaged, or of a version of aenet that is not known.",
         )
     return int(atomic_numbers[symbol])
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in sorted(path.iterdir()) if ".nn" in file.name and file.is_file()]
+
+
+def _recognises(path: Path) -> bool:
+    files = _files(path)
+    return bool(files) and all(map(looks_like_network, files))
+
+
+def _read(source: Source) -> CompiledPotential:
+    return read_aenet(_files(source.path))
+
+
+FORMATS = [
+    PotentialFormat(
+        "aenet",
+        "aenet's networks of Chebyshev features or symmetry functions, a folder of *.nn files",
+        _recognises,
+        _read,
+        write_aenet,
+    )
+]

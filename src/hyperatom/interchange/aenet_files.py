@@ -13,6 +13,9 @@ from hyperatom.errors import InputError
 
 Array = NDArray[np.float64]
 
+ACTIVATIONS = ("linear", "tanh", "logistic", "scaled tanh", "twisted tanh")
+"""Names of the activation functions, at the position of aenet's number."""
+
 LENGTHS = {"description": 1024, "symbol": 2, "basis": 100, "set": 1024}
 """Characters of each text in a binary file."""
 
@@ -98,6 +101,14 @@ def read_network_file(path: Path) -> AenetNetwork:
     network = _parse(path, source)
     source.close()
     return network
+
+
+def looks_like_network(path: Path) -> bool:
+    """Does the file begin like a network file, text or binary?"""
+    with path.open("rb") as file:
+        start = file.read(64)
+    marker = start[:4] == start[8:12] and start[:4] in (b"\4\0\0\0", b"\0\0\0\4")
+    return marker or start.split(b"\n")[0].strip().isdigit()
 
 
 def _parse(path: Path, source: _Source) -> AenetNetwork:

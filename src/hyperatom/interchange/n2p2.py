@@ -14,6 +14,7 @@ import numpy as np
 from hyperatom.errors import InputError
 from hyperatom.interchange.n2p2_files import read_number
 from hyperatom.interchange.n2p2_folder import (
+    UNITS,
     N2p2Folder,
     by_element,
     generation,
@@ -21,6 +22,8 @@ from hyperatom.interchange.n2p2_folder import (
     units_by_name,
     value,
 )
+from hyperatom.interchange.n2p2_writing import write_n2p2
+from hyperatom.interchange.potential_formats import PotentialFormat, Source
 from hyperatom.potentials.behler_parrinello import behler_parrinello
 from hyperatom.potentials.charge_equilibration import (
     ChargeEquilibration,
@@ -109,3 +112,23 @@ def _screening(content: N2p2Folder) -> Screening | None:
         return Screening(length * line.real(1), length * line.real(2))
     except InputError as error:
         line.fault(error.problem, error.cure)
+
+
+def _recognises(path: Path) -> bool:
+    return path.is_dir() and (path / "input.nn").is_file()
+
+
+def _read(source: Source) -> CompiledPotential:
+    return read_n2p2(source.path, source.units or "")
+
+
+FORMATS = [
+    PotentialFormat(
+        "n2p2",
+        "networks of symmetry functions of n2p2 and RuNNer, a folder with input.nn",
+        _recognises,
+        _read,
+        write_n2p2,
+        units=tuple(UNITS),
+    )
+]

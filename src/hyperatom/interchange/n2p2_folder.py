@@ -37,7 +37,7 @@ class Units:
     length: float
 
 
-UNITS = {"eV, Å": Units(1.0, 1.0), "Hartree, Bohr": Units(HARTREE, BOHR)}
+UNITS = {"eV-Angstrom": Units(1.0, 1.0), "Hartree-Bohr": Units(HARTREE, BOHR)}
 """Units that a file may be in, by name."""
 
 CUTOFF_TYPES = (

@@ -11,7 +11,7 @@ then give each atom a short-range energy, with its charge as one more input, and
 
 with a screening f that leaves short distances, and the energy of each charge with itself, to the
 networks; without screening f is one and C Q_i^2 / (2 sqrt(pi) s_i) is added
-(Ko, Finkler, Goedecker and Behler, Nat. Commun. 12, 398 (2021)).
+(Ko, Finkler, Goedecker and Behler, Nature Communications 12, 398 (2021)).
 """
 
 import math
