@@ -34,8 +34,9 @@ from hyperatom.potentials.features.product_tree import (
 
 Array = NDArray[np.float64]
 
-BLOCK = 32
-"""Atoms at a time: more than elsewhere, since the product tree has many short steps."""
+
+REGISTER = 8
+"""Atoms side by side in the product tree come in multiples of this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def atomic_cluster_expansion(
     cluster_expansion: ClusterExpansion,
     name: str,
     precision: str = "float64",
-    block: int | None = BLOCK,
+    block: int | None = None,
 ) -> CompiledPotential:
     """The potential of this expansion, ready to be evaluated.
 
@@ -132,8 +133,6 @@ def atomic_cluster_expansion(
     _check(cluster_expansion)
     family = _Family(cluster_expansion)
     cutoff = max(bond.cutoff for bond in cluster_expansion.bonds.values())
-    if jax.default_backend() != "cpu":
-        block = None
     model = CompiledModel(
         cluster_expansion.species, cutoff, family.atomic_energy, None, precision, block
     )
@@ -323,7 +322,10 @@ class _Family:
         sums = parameters["single"] @ density[:, :, 0].T
         if self.has_products:
             values = self._values(parameters["radial"], density, mine)
-            sums = sums + sums_of_products(parameters["tree"], parameters["coefficients"], values)
+            # Whole vector registers: a remainder would cost as much as another register.
+            values = jnp.pad(values, ((0, 0), (0, -len(central) % REGISTER)))
+            of_tree = sums_of_products(parameters["tree"], parameters["coefficients"], values)
+            sums = sums + of_tree[:, : len(central)]
         sums = sums.reshape(self.n_species, self.n_densities, -1)
         embedded = self._embedded(parameters["embedding"], sums, mine, central)
         if self.has_core or self.has_inner:

@@ -4,11 +4,11 @@
 
 The products of the atomic cluster expansion (Drautz, Phys. Rev. B 99, 014104 (2019)); sub-products
 are shared as in the "recursive evaluator" of Lysogorskiy et al., npj Computational Materials 7, 97
-(2021). Here a product of r factors is that of two nodes of a tree, of about r/2 factors each. Rows are
-factors, nodes or products, columns the atoms of a block: a gather of rows is then a run of vector
-instructions, and the compiler sees a handful of operations, not one for each product. The
+(2021). Here a product of r factors is that of two nodes of a tree, of about r/2 factors each. Rows
+are factors, nodes or products, columns the atoms of a block: a gather of rows is then a run of
+vector instructions, and the compiler sees a handful of operations, not one for each product. The
 derivative by hand is a sweep back over the levels; what a row receives is summed in groups of
-eight, four, two and one, so that nothing is scattered.
+equal width, so that nothing is scattered.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ Product = tuple[Factor, ...]
 Nodes = dict[int, dict[Product, tuple[Product, Product]]]
 Complex = tuple[jax.Array, jax.Array]
 
-WIDTHS = (2, 3, 4, 6, 8, 12, 16)
+WIDTHS = (2, 3, 4, 6, 8)
 """Numbers of rows that are summed at a time."""
 
 
@@ -248,7 +248,7 @@ def _to_values(tree: Tree, slopes: Complex) -> jax.Array:
     signs = tree["from_signs"].astype(slopes[0].dtype)
     parts = jnp.concatenate(slopes)
     first, second = (_take(parts, rows) for rows in tree["from_factors"])
-    return first * signs[0][:, None] + second * signs[1][:, None]
+    return jnp.asarray(first * signs[0][:, None] + second * signs[1][:, None])
 
 
 def _real_parts(ends: jax.Array, table: Complex) -> jax.Array:
