@@ -151,7 +151,10 @@ def _wave_sum(
     dtype = positions.dtype
     multiples, *numbers = prepared
     reduced = multiples.astype(dtype) @ cell
-    inverse = jnp.linalg.inv(reduced)
+    # Reciprocal vectors by cross products: a general inverse would take long to compile.
+    faces = jnp.stack([jnp.cross(reduced[n - 2], reduced[n - 1]) for n in range(3)])
+    signed_volume = jnp.dot(reduced[0], faces[0])
+    inverse = faces.T / signed_volume
     fractional = positions @ inverse
     fractional = fractional - jax.lax.stop_gradient(jnp.round(fractional))
     h, k, l = (n.astype(dtype) for n in numbers)  # noqa: E741
@@ -193,8 +196,9 @@ def _wave_sum(
         squared = jnp.where(none, 1.0, squared)
         return jnp.where(none, 0.0, times * jnp.exp(-squared / (4.0 * splitting**2)) / squared)
 
-    volume = jnp.abs(jnp.linalg.det(reduced))
-    return 2.0 * math.pi / volume * jnp.sum(weight(1.0) * above + weight(-1.0) * below)
+    return (
+        2.0 * math.pi / jnp.abs(signed_volume) * jnp.sum(weight(1.0) * above + weight(-1.0) * below)
+    )
 
 
 def _multiples_of_angle(angle: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:

@@ -52,7 +52,7 @@ def ziegler_biersack_littmark(
             "Give the nuclear charge of each species.",
         )
     length = 0.46850 / (nuclei[:, None] ** 0.23 + nuclei**0.23)
-    product = coulomb_constant * nuclei[:, None] * nuclei
+    product = coulomb_constant * (nuclei[:, None] * nuclei)
     value, slope, curvature = _at(outer, product, length)
     width = outer - inner
     parameters = {
