@@ -183,7 +183,7 @@ def test_angles_by_hand():
 
 def test_silica_parameters():
     """Minima of the Si-O pair as published, and the core where the bare energy has its abyss."""
-    distances = np.array([0.9, 1.3, 1.5, 1.7, 2.0])
+    distances = np.array([0.9, 1.2, 1.4, 1.7, 2.0])
     bare, cured, other = (
         [make(8.0, **more).evaluate(pair_of((14, 8), r)).energy for r in distances]
         for make, more in ((bks_silica, {"core": False}), (bks_silica, {}), (ttam_silica, {}))
