@@ -1,0 +1,1 @@
+"""Quasicrystals and their approximants."""
