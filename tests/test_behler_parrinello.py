@@ -101,7 +101,7 @@ def test_physics_of_symmetry_functions(case):
     check_physics(SYMMETRY, case, spacing=1.7)
 
 
-@pytest.mark.parametrize("case", ["triclinic", "thinner than the cutoff"])
+@pytest.mark.parametrize("case", ["thinner than the cutoff"])
 def test_physics_of_chebyshev_features(case):
     check_physics(CHEBYSHEV, case, spacing=1.7)
 

@@ -1,11 +1,11 @@
 """Potentials of n2p2 against the numbers that n2p2 itself computed with the same files.
 
-Two documented exceptions. In cells thinner than the cutoff (34 frames of `H_PBE_v1_dev`) n2p2
-counts what an atom's own images do to it on one side only: its forces do not sum to zero and are
-not minus the gradient of its energies, which agree there too. (With that term counted its way, the
-forces agree to 1e-12 eV/Å.) The files of `Carbon_chain_4G` contradict each other (input.nn asks for
-15-15 hidden nodes, the short-range weights are of 10-10), and the stored atomic energies are zero:
-the numbers are those of charges and electrostatics alone.
+Two documented exceptions. In cells thinner than the cutoff (34 frames of `H_PBE_v1_dev`, one of
+`mlearn_Si_dev`) n2p2 counts what an atom's own images do to it on one side only: its forces do not
+sum to zero and are not minus the gradient of its energies, which agree there too. (With that term
+counted its way, the forces agree to 1e-12 eV/Å.) The files of `Carbon_chain_4G` contradict each
+other (input.nn asks for 15-15 hidden nodes, the short-range weights are of 10-10), and the stored
+atomic energies are zero: the numbers are those of charges and electrostatics alone.
 """
 
 import json
