@@ -43,7 +43,6 @@ class OurSession:
 
         self.potential = potential
         self.configuration = from_ase(atoms)
-        potential.model.reserve(self.configuration)
         self.end = np.array(atoms.positions)
 
     def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:

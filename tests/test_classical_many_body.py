@@ -1,5 +1,9 @@
 """Stillinger-Weber, Tersoff and embedded atoms: derivatives, symmetries, limits and bad files."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -257,3 +261,15 @@ def test_overlaid_styles_add_up(tmp_path):
     energies = [part.evaluate(here).energy for part in parts]
     assert min(map(abs, energies)) > 1e-3
     assert both.evaluate(here).energy == pytest.approx(sum(energies), abs=1e-10)
+
+
+def test_the_example_runs(tmp_path):
+    script = Path(__file__).resolve().parents[1] / "examples" / "silicon_melt.py"
+    done = subprocess.run(
+        [sys.executable, script, "--quick", "--output", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "First peak at" in done.stdout
+    assert (tmp_path / "silicon_liquid_rdf.csv").is_file()
