@@ -1,0 +1,58 @@
+"""The dodecagonal tiling by squares, triangles and shields, four dimensions cut to two."""
+
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from hyperatom.structures.quasicrystal.exact_window import ExactWindow, rational_offset
+from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, patch
+
+_ANGLES: Final = np.pi * np.arange(4) / 6.0
+_UNIT: Final = np.eye(4, dtype=np.int64)
+_QUARTER: Final = np.concatenate([_UNIT, [[-1, 0, 1, 0], [0, -1, 0, 1]]])
+"""1, zeta, ..., zeta^5 with zeta^4 = zeta^2 - 1."""
+
+DODECAGONAL: Final = TilingRule(
+    name="dodecagonal",
+    directions=np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1),
+    stars=np.stack([np.cos(5.0 * _ANGLES), np.sin(5.0 * _ANGLES)], axis=1),
+    steps=np.concatenate([_QUARTER, -_QUARTER]),
+    shapes={
+        "square": (0, 3, 6, 9),
+        "triangle": (0, 4, 8),
+        "shield": (0, 3, 4, 7, 8, 11),
+    },
+)
+
+_COSINES: Final = {15: (1, 1), 45: (2, 0), 75: (-1, 1), 105: (1, -1), 135: (-2, 0), 165: (-1, -1)}
+"""2 sqrt 2 cos(angle) in Z[sqrt 3]."""
+
+_GENERIC: Final = (Fraction(1, 7), Fraction(2, 11), Fraction(-1, 13), Fraction(1, 5))
+
+
+def dodecagonal(radius: float, offset: tuple[object, ...] | None = None) -> Tiling:
+    """The dodecagonal tiling within `radius` edges of the origin (Gähler 1988).
+
+    A vertex is sum n_j zeta^j, zeta = exp(pi i/6); it counts where sum n_j zeta^5j, moved by the
+    offset, is inside the regular dodecagon whose corners are the twelve units zeta^k.
+    """
+    functionals = np.array(
+        [[_cosine(150 * j - 15 - 30 * k) for j in range(4)] for k in range(6)], dtype=np.int64
+    )
+    inradius = np.array([_COSINES[15]] * 6)
+    window = ExactWindow(
+        functionals=functionals,
+        lower=-inradius,
+        upper=inradius,
+        radicand=3,
+        offset=rational_offset(offset, _GENERIC),
+        direction=np.array([1, 3, -7, 12]),
+    )
+    return patch(DODECAGONAL, window, radius)
+
+
+def _cosine(degrees: int) -> tuple[int, int]:
+    """2 sqrt 2 cos(degrees) in Z[sqrt 3], for odd multiples of 15 degrees."""
+    angle = degrees % 360
+    return _COSINES[angle if angle < 180 else 360 - angle]
