@@ -37,10 +37,10 @@ def tersoff_text():
         for b in "AB":
             for c in "AB":
                 k = 4 * "AB".index(a) + 2 * "AB".index(b) + "AB".index(c)
-                m, cut = 3 if a == "A" else 1, 2.7 + 0.05 * (b == c)
+                m, own = 3 if a == "A" else 1, 3 if a != b == c else k
                 numbers = (m, 1 + 0.02 * k, 0.4 + 0.1 * k, 2 + 0.1 * k, 1.2 + 0.05 * k)
                 numbers += (-0.4 + 0.02 * k, 0.78 + 0.01 * k, 0.3 + 0.02 * k, 1.4, 90 + k)
-                numbers += (cut, 0.2 + 0.01 * k, 2.5, 900 + 5 * k)
+                numbers += (2.7 + 0.05 * (b == c), 0.2 + 0.01 * own, 2.5, 900 + 5 * own)
                 lines.append(" ".join([a, b, c, *map(str, numbers)]))
     return "\n".join(lines) + "\n"
 
@@ -121,6 +121,14 @@ def test_silicon_of_stillinger_and_weber():
     np.testing.assert_allclose(found.stress, 0.0, atol=2e-4)
 
 
+def test_overlapping_atoms_have_no_energy():
+    here = make_configuration((14,), "isolated", 2.4)
+    positions = here.positions.copy()
+    positions[1] = positions[0]
+    with pytest.raises(InputError, match="closest atoms are 0 Å apart"):
+        silicon().evaluate(here.with_positions(positions))
+
+
 def test_a_hermite_table_is_exact_for_a_cubic_between_inner_knots():
     knots = np.arange(12.0)
     cubic = np.polynomial.Polynomial([1.0, -0.5, 0.3, -0.02])
@@ -198,6 +206,9 @@ def test_energies_that_depend_on_the_order_of_atoms_are_refused(before, after, m
 def test_impossible_tersoff_entries_are_refused(tmp_path):
     path = written(tmp_path, tersoff_text().replace("A A A 3", "A A A 2"))
     with pytest.raises(InputError, match=r"line 2: m is 2"):
+        read_tersoff(path, (14, 6), ["A", "B"])
+    path = written(tmp_path, tersoff_text().replace(" 915", " 916", 1))
+    with pytest.raises(InputError, match="A of the repulsion is 916"):
         read_tersoff(path, (14, 6), ["A", "B"])
 
 

@@ -238,6 +238,8 @@ def minimum_distance(
     if n_atoms > 1:
         bounds.append(float(np.linalg.norm(positions[1:] - positions[:1], axis=1).min()))
     bound = min(bounds)
+    if bound == 0.0:
+        return 0.0
     radius = min(bound, 3.0)
     while True:
         centre, neighbour, lattice = pairs(positions, cell, periodic, radius)

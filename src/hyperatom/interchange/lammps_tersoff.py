@@ -40,7 +40,8 @@ def read_tersoff(
 
     `species` (n_species,) are atomic numbers; `elements` (n_species,) the names that the file has
     for them, their chemical symbols if not given. Raises `InputError` where the file is missing,
-    cut off, lacks an entry or has an impossible one.
+    cut off, lacks an entry, has an impossible one, or describes a repulsion that depends on the
+    order of atoms.
     """
     names = element_names(species, elements)
     entries = read_entries(path, NAMES)
@@ -61,6 +62,16 @@ def read_tersoff(
                 "n must be positive, beta not negative.",
             )
         values[triple] = found
+
+    for a, b in [(a, b) for a in names for b in names]:
+        for key in ("A", "lambda1", "R", "D"):
+            here, there = values[a, b, b][key], values[b, a, a][key]
+            if here != there:
+                raise entries[a, b, b].fault(
+                    f"{key} of the repulsion is {here:g}, and {there:g} in the entry of {b} {a} "
+                    f"{a}, which describes the same pair.",
+                    "Give both entries the same number.",
+                )
 
     def of_bonds(key: str) -> np.ndarray:
         return np.array([[values[a, b, b][key] for b in names] for a in names])

@@ -24,7 +24,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import GuideTrajectory
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
-from hyperatom.geometry.neighbours import NeighbourLists
+from hyperatom.geometry.neighbours import NeighbourLists, minimum_distance
 from hyperatom.potentials.compiled_dynamics import CompiledDynamics, DynamicsPath
 from hyperatom.potentials.local_energy import AtomicEnergy, LocalEnergy, energy_forces_virial
 
@@ -258,8 +258,20 @@ class CompiledPotential:
         return self.model.cutoff
 
     def evaluate(self, configuration: Configuration) -> Evaluation:
-        """Energy, forces, and stress where the cell is periodic."""
+        """Energy, forces, and stress where the cell is periodic.
+
+        Raises `InputError` where there is no finite energy or force: overlapping atoms, say.
+        """
         energy, forces, virial = self.model.evaluate(self.parameters, configuration)
+        if not (np.isfinite(energy) and np.isfinite(forces).all()):
+            closest = minimum_distance(
+                configuration.positions, configuration.cell, configuration.periodic
+            )
+            raise InputError(
+                f"The {self.name} gives no finite energy for this configuration, whose closest "
+                f"atoms are {closest:.4g} Å apart.",
+                "Look for overlapping atoms.",
+            )
         stress = virial / configuration.volume if configuration.periodic.all() else None
         return Evaluation(energy, forces, stress, origin=self.name)
 
