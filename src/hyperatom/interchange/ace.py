@@ -13,6 +13,7 @@ import yaml
 
 from hyperatom.errors import InputError
 from hyperatom.interchange.ace_text import parse_ace_text
+from hyperatom.interchange.potential_formats import PotentialFormat
 from hyperatom.potentials.atomic_cluster_expansion import (
     Bond,
     ClusterExpansion,
@@ -259,3 +260,13 @@ def _function(
         raise entry.wrong("an entry of 'ms_combs' does not sum to zero or exceeds l")
     coefficients = entry.numbers("ctildes", (n_products, n_densities))
     return ClusterFunction(central, species, radial, degrees, orders, coefficients)
+
+
+FORMATS = [
+    PotentialFormat(
+        "ace",
+        "atomic cluster expansions of pacemaker, a .yace or .ace file",
+        lambda path: path.is_file() and path.suffix in {".yace", ".ace"},
+        lambda source: read_ace(source.path),
+    )
+]

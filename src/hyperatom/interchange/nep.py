@@ -15,6 +15,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
+from hyperatom.interchange.potential_formats import PotentialFormat
 from hyperatom.potentials.compiled_potential import CompiledPotential
 from hyperatom.potentials.neuroevolution import NeuroevolutionSettings, neuroevolution_potential
 from hyperatom.potentials.ziegler_repulsion import EXPONENTS, universal_parameters
@@ -265,3 +266,20 @@ def _repulsion(
                 parameters["amplitudes"][i, j] = terms[0::2]
                 parameters["decays"][i, j] = decay[i, j] * np.array(terms[1::2])
     return parameters
+
+
+def _recognises(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().split(" ")[0].startswith("nep")
+
+
+FORMATS = [
+    PotentialFormat(
+        "nep",
+        "neuroevolution potentials of GPUMD, a nep.txt",
+        _recognises,
+        lambda source: read_nep(source.path),
+    )
+]
