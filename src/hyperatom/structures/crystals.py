@@ -10,6 +10,7 @@ import numpy as np
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.interchange.ase_atoms import from_ase
+from hyperatom.structures.periodic_relatives import PERIODIC_RELATIVES
 
 
 def alpha_quartz() -> Any:
@@ -42,6 +43,7 @@ CRYSTALS: dict[str, Callable[[], Any]] = {
     "alpha-quartz": alpha_quartz,
     "silicon": silicon,
     "aluminium": aluminium,
+    **PERIODIC_RELATIVES,
 }
 
 
