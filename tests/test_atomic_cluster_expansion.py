@@ -59,7 +59,7 @@ def expansion_of(inner_cutoff="distance"):
             3.6 + 0.3 * (i + j),
             0.0,
             rng.normal(size=(2, 3, 3)),
-            core=4.0 if inner_cutoff != "zbl" else 1.0,
+            core=4.0,
             core_exponent=1.0,
             inner=0.0 if inner_cutoff == "density" else 2.2 - 0.2 * i,
             inner_width=0.0 if inner_cutoff == "density" else 0.8,
@@ -193,6 +193,58 @@ def test_windows_line_ends_change_nothing(tmp_path):
     assert windows.digest() == plain.digest()
 
 
+SMALL_TEXT = """nelements=1
+elements: Si
+
+lmax=1
+
+embedding-function: FinnisSinclair
+2 FS parameters:  1.000000 1.000000
+core energy-cutoff parameters: 100.0 20.0
+E0: -1.25
+
+radbasename=ChebExpCos
+nradbase=2
+nradmax=1
+cutoffmax=4.0
+deltaSplineBins=0.001
+core repulsion parameters: 0.0 0.0
+radparameter= 5.0
+cutoff= 4.0
+dcut= 0.01
+crad= 1.0 0.5
+ 0.5 1.0
+
+rankmax=2
+ndensitymax=1
+
+num_c_tilde_max=2
+num_ms_combinations_max=2
+total_basis_size_rank1: 1
+ctilde_basis_func: rank=1 ndens=1 mu0=0 mu=( 0 )
+n=( 2 )
+l=( 0 )
+num_ms=1
+< 0 >:  0.5
+total_basis_size: 1
+ctilde_basis_func: rank=2 ndens=1 mu0=0 mu=( 0  0 )
+n=( 1  1 )
+l=( 1  1 )
+num_ms=2
+< 0  0 >:  0.25
+< 1  -1 >:  -0.5
+"""
+
+
+def test_both_formats_say_the_same(tmp_path):
+    import jax
+
+    yaml, text = (
+        read_ace(written(tmp_path, content)).parameters for content in (SMALL, SMALL_TEXT)
+    )
+    jax.tree.map(np.testing.assert_array_equal, text, yaml)
+
+
 DAMAGES = {
     "cut off": (SMALL[:-40], "line"),
     "no functions": (SMALL[: SMALL.index("functions:")], "'functions' is missing"),
@@ -207,15 +259,24 @@ DAMAGES = {
     "unknown radial basis": (SMALL.replace("ChebExpCos", "Wavelet"), "radial basis 'Wavelet'"),
     "unknown embedding": (SMALL.replace("FinnisSinclair", "Square"), "embedding 'Square'"),
     "unknown inner cutoff": (SMALL.replace("type: distance", "type: wall"), "inner cutoff 'wall'"),
+    "a core of ZBL": (SMALL.replace("type: distance", "type: zbl"), "inner cutoff 'zbl'"),
     "unknown element": (SMALL.replace("[Si]", "[Xx]"), "element 'Xx'"),
     "m that do not sum to zero": (SMALL.replace("1, -1]", "1, 1]"), "line 11.*sum to zero"),
     "radial function that is not there": (SMALL.replace("ns: [2]", "ns: [3]"), "n = 3"),
     "neighbour that is not there": (SMALL.replace("mus: [0]", "mus: [1]"), "'mus' holds 1"),
+    "jump of the embedding": (
+        SMALL.replace("prehc: 0", "prehc: 1").replace(
+            "drho_core_cutoff: 20", "drho_core_cutoff: 0"
+        ),
+        "drho_core_cutoff",
+    ),
     "jump of the core": (SMALL.replace("rcut_in: 0", "rcut_in: 1"), "'dcut_in' of zero"),
     "a B-basis": ("global: {}\nspecies: []\n", "pace_yaml2yace"),
     "no YAML mapping": ("hello", "is no .yace file"),
     "empty": ("", "is no .yace file"),
     "text cut off": ("nelements=1\nelements: Si\nlmax=3\n", "line 3: the file ends too early"),
+    "text cut off in a function": (SMALL_TEXT[:-6], "a number was expected|ends too early"),
+    "text with more": (SMALL_TEXT + "1.0\n", "more in the file"),
     "text with another word": ("nelements=1\nelement: Si\n", "line 2: 'elements'"),
 }
 

@@ -64,8 +64,6 @@ def write_yace(path, inner="distance"):
         lines.append(f"  {central}: {text}")
     lines.append("bonds:")
     for pair, (basis, parameter, cutoff, width, core, exponent, r_in, d_in) in SHAPES.items():
-        if inner == "zbl":
-            r_in, d_in = r_in or 1.5, d_in or 0.5
         table = radial_coefficients(pair).tolist()
         lines.append(
             f"  [{pair[0]}, {pair[1]}]: {{nradmax: {N_RADIAL}, lmax: {MAX_DEGREE}, "
@@ -211,37 +209,6 @@ def test_energies_are_those_of_slow_sums(tmp_path):
         expected = slow_energy(here)
         assert abs(expected - 4 * SHIFTS[0] - 2 * SHIFTS[1]) > 0.5
         assert potential.evaluate(here).energy == pytest.approx(expected, rel=1e-8)
-
-
-def write_ace(path):
-    """The same expansion as `write_yace` with one radial basis and one embedding for all."""
-    pairs = list(SHAPES)
-    cutoffs = [SHAPES[pair][2] for pair in pairs]
-    lines = ["nelements=2", "elements: O Si", "", f"lmax={MAX_DEGREE}", ""]
-    lines += ["embedding-function: FinnisSinclair", "4 FS parameters:  1.0 1.0 0.7 0.5"]
-    lines += ["core energy-cutoff parameters: 40.0 25.0", "40.0 25.0", "E0: -1.5 0.25", ""]
-    lines += ["radbasename=ChebExpCos", f"nradbase={N_FUNCTIONS}", f"nradmax={N_RADIAL}"]
-    lines += ["cutoffmax=5.0", "deltaSplineBins=0.001", "core repulsion parameters: 6.0 1.1"]
-    lines += ["3.0 0.8", "3.0 0.8", "0.0 0.0", "radparameter= 5.25 5.25 5.25 5.25"]
-    lines += ["cutoff= " + " ".join(map(str, cutoffs)), "dcut= 0.01 0.01 0.01 0.01"]
-    tables = [radial_coefficients(pair).transpose(2, 0, 1).ravel() for pair in pairs]
-    lines += ["crad= " + " ".join(repr(float(x)) for x in np.concatenate(tables)), ""]
-    lines += ["rankmax=6", "ndensitymax=2", "", "num_c_tilde_max=99", "num_ms_combinations_max=99"]
-    for title, ranks in (("total_basis_size_rank1:", [1]), ("total_basis_size:", range(2, 7))):
-        chosen = [[f for f in functions(c) if len(f[1]) in ranks] for c in (0, 1)]
-        lines.append(f"{title} {len(chosen[0])} {len(chosen[1])} ")
-        for central, own in enumerate(chosen):
-            for species, n, degrees, orders, coefficients in own:
-                lines.append(
-                    f"ctilde_basis_func: rank={len(n)} ndens=2 mu0={central} "
-                    f"mu=( {' '.join(map(str, species))} )"
-                )
-                lines += [f"n=( {' '.join(map(str, n))} )", f"l=( {' '.join(map(str, degrees))} )"]
-                lines.append(f"num_ms={len(orders)}")
-                for m, values in zip(orders, coefficients.tolist(), strict=True):
-                    lines.append(f"< {'  '.join(map(str, m))} >:  {' '.join(map(repr, values))} ")
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 @pytest.mark.parametrize("kind", ["density", "distance"])

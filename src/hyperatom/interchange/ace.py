@@ -220,7 +220,7 @@ def _inner_cutoff(entries: list[Located], bonds: dict[tuple[int, int], Bond]) ->
                 f"{entry.place}: 'inner_cutoff_type' is {kind!r}, before it was {kinds[0]!r}.",
                 "Only potentials with one type of inner cutoff can be read.",
             )
-        needs_width = kind == "zbl" or (kind == "distance" and bond.inner > 0.0)
+        needs_width = kind == "distance" and bond.inner > 0.0
         if needs_width and not bond.inner_width > 0.0:
             raise InputError(
                 f"{entry.place}: an inner cutoff of type {kind!r} with 'dcut_in' of zero.",

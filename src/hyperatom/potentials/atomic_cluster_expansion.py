@@ -50,7 +50,7 @@ class Bond:
     | `cutoff`         | Å     | of the radial functions                                         |
     | `width`          | Å     | of the cutoff's last step                                       |
     | `coefficients`   | -     | c_nlk, (n_radial, max_degree + 1, n_functions)                  |
-    | `core`           | eV Å  | prefactor of the core repulsion; of ZBL: a number               |
+    | `core`           | eV Å  | prefactor of the core repulsion                                 |
     | `core_exponent`  | Å^-2  | of the core repulsion                                           |
     | `inner`          | Å     | where the core repulsion ends                                   |
     | `inner_width`    | Å     | over which the radial functions rise                            |
@@ -108,7 +108,7 @@ class ClusterExpansion:
     """Everything of an atomic cluster expansion.
 
     `species` are atomic numbers, `shifts` E_0 in eV, one for each species; `bonds[i, j]` is that of
-    neighbour j around i. `inner_cutoff` is `density`, `distance` or `zbl` (see `core_part`).
+    neighbour j around i. `inner_cutoff` is `density` or `distance` (see `core_part`).
     """
 
     species: tuple[int, ...]
@@ -143,7 +143,7 @@ def _check(cluster_expansion: ClusterExpansion) -> None:
     known: dict[str, tuple[Collection[str], set[str]]] = {
         "radial basis": (BASES, {bond.basis for bond in cluster_expansion.bonds.values()}),
         "embedding": (EMBEDDINGS, {one.name for one in cluster_expansion.embeddings}),
-        "inner cutoff": (("density", "distance", "zbl"), {cluster_expansion.inner_cutoff}),
+        "inner cutoff": (("density", "distance"), {cluster_expansion.inner_cutoff}),
     }
     for what, (names, used) in known.items():
         for name in sorted(used - set(names)):
@@ -151,6 +151,12 @@ def _check(cluster_expansion: ClusterExpansion) -> None:
                 f"An atomic cluster expansion has the {what} {name!r}, which is unknown here.",
                 f"Known are {', '.join(names)}.",
             )
+    has_core = any(bond.core or bond.inner for bond in cluster_expansion.bonds.values())
+    if has_core and min(one.core_width for one in cluster_expansion.embeddings) <= 0.0:
+        raise InputError(
+            "An atomic cluster expansion switches its embedding off at a jump of the core.",
+            "Give the core's cutoff a width (drho_core_cutoff) above zero.",
+        )
     for function in cluster_expansion.functions:
         for neighbour, n, degree in zip(
             function.species, function.radial, function.degrees, strict=True
@@ -212,8 +218,7 @@ class _Family:
                         ]
                         for row in bonds
                     ]
-                ),
-                source.species,
+                )
             ),
             "radial": self._radial_coefficients(bonds),
             "single": single,
@@ -354,7 +359,7 @@ class _Family:
         for name in names[1:]:
             chosen = jnp.asarray(self.bases == name)[central][:, of_slot]
             radial = jnp.where(chosen[:, None], of_basis(name), radial)
-        if self.has_inner and self.inner_cutoff != "zbl":
+        if self.has_inner:
             radial = radial * inner_factor(self.inner_cutoff, bonds, distance)[:, None]
         return radial
 
