@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyperatom import __version__
+from hyperatom.cli.build import build
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import plainly, stoppable, terminable
 from hyperatom.errors import InputError
@@ -264,6 +265,7 @@ def schema() -> None:
         typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
 
 
+app.command(rich_help_panel=START)(build)
 app.command(rich_help_panel=POTENTIALS)(convert)
 
 

@@ -1,5 +1,6 @@
 """Windows of the cut and projection method, with exact membership."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -132,7 +133,7 @@ def determinant(rows: list[Integers]) -> int:
 
 
 def rational_offset(
-    offset: tuple[object, ...] | None, default: tuple[Fraction, ...]
+    offset: Sequence[object] | None, default: tuple[Fraction, ...]
 ) -> tuple[Fraction, ...]:
     """An offset as fractions, of the right dimension.
 
@@ -140,14 +141,23 @@ def rational_offset(
     """
     if offset is None:
         return default
-    try:
-        found = tuple(Fraction(str(part)).limit_denominator(10**6) for part in offset)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(
-            f"The offset {offset!r} is not a list of numbers.", "Give numbers such as 1/5 or 0.2."
-        ) from None
+    found = fractions(offset)
     if len(found) != len(default):
         raise InputError(
             f"The offset has {len(found)} components.", f"This tiling needs {len(default)}."
         )
     return found
+
+
+def fractions(components: Sequence[object]) -> tuple[Fraction, ...]:
+    """Numbers, or texts such as 1/5 and 0.2, as fractions.
+
+    Raises `InputError` for what is not a number.
+    """
+    try:
+        return tuple(Fraction(str(part)).limit_denominator(10**6) for part in components)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"The offset {', '.join(map(str, components))} is not a list of numbers.",
+            "Give numbers such as 1/5 or 0.2.",
+        ) from None

@@ -57,15 +57,15 @@ def penrose(radius: float, offset: tuple[object, ...] | None = None) -> Tiling:
 def penrose_approximant(p: int, q: int, offset: tuple[object, ...] | None = None) -> Tiling:
     """One rectangular cell of the periodic tiling of order p/q (p/q = 1/1, 2/1, 3/2, 5/3, ...).
 
-    The cut is turned so that it contains (p tau + q) w, with w = zeta - zeta^4 and w = 2 - zeta^2 -
-    zeta^3: periods of (p tau + q) 2 sin 72° and (p tau + q)(2 + tau) edges. Raises `InputError`
+    The cut is turned so that it contains (p tau + q) w, with w = 2 - zeta^2 - zeta^3 and w = zeta -
+    zeta^4: periods of (p tau + q)(2 + tau) and (p tau + q) 2 sin 72° edges. Raises `InputError`
     where p and q are not coprime, or the tiles of the strained cut overlap.
     """
     check_order(p, q)
     periods = np.array(
         [
             p * _times_tau(w) + q * w
-            for w in (np.array([0, 1, 0, 0, -1]), np.array([2, 0, -1, -1, 0]))
+            for w in (np.array([2, 0, -1, -1, 0]), np.array([0, 1, 0, 0, -1]))
         ]
     )
     functionals = [
