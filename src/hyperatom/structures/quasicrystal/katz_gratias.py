@@ -34,6 +34,9 @@ ALUMINIUM_PALLADIUM_RUTHENIUM: Mapping[str, Shells] = {
 """Transition metals in the middle of the windows. A first guess, to be improved by swap moves:
 its radii are chosen for the composition alone and leave transition metals side by side."""
 
+EMPTY_BODY_CENTRES = SiteClass("empty bc", (1, 1, 1, 1, 1, 1), body_centre_window())
+"""Body centres of even sum: no atoms in the model, but room for ghosts."""
+
 LATTICE_CONSTANTS = (5.9, 7.1)
 """Å. Between these, the shortest distance 0.398 A is that of a metal."""
 

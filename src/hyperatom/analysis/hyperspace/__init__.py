@@ -1,0 +1,1 @@
+"""Trajectories of approximants seen from six dimensions."""
