@@ -3,7 +3,7 @@
     E = sum_i [ w2 . tanh(W1 q_i - b1) - b2 ] (+ Ziegler-Biersack-Littmark repulsion)
 
 Fan et al., Phys. Rev. B 104, 104309 (2021), J. Chem. Phys. 157, 114801 (2022) and Song et al.,
-Nature Communications 15, 10208 (2024). The radial functions of species a and b are sums over a basis,
+Nature Communications 15, 10208 (2024). Radial functions of species a, b are sums over a basis,
 
     g_n^ab(r) = sum_k c_nk^ab f_k(r),   f_k(r) = [T_k(2 (r/r_c - 1)^2 - 1) + 1] f_c(r) / 2,
 
