@@ -62,11 +62,13 @@ def minus(region: Region, excluded: Region) -> Region:
     return Region(region.included, (*region.excluded, *excluded.included))
 
 
+@cache
 def even_node_window() -> Region:
     """Katz and Gratias: the triacontahedron of edge tau, about nodes with an even index sum."""
     return Region((triacontahedron(TAU),))
 
 
+@cache
 def odd_node_window() -> Region:
     """Katz and Gratias: as for even nodes, less what would lie 0.17 A from an even node.
 
@@ -76,6 +78,7 @@ def odd_node_window() -> Region:
     return Region((bite,), tuple(bite.moved(TAU**3 * axis) for axis in fivefold_axes()))
 
 
+@cache
 def body_centre_window() -> Region:
     """Katz and Gratias: the triacontahedron of edge 1/tau, about body centres of odd sum."""
     return Region((triacontahedron(1.0 / TAU),))
