@@ -27,6 +27,7 @@ from hyperatom.analysis.hyperspace.phason_elasticity import (
     phason_waves,
 )
 from hyperatom.analysis.hyperspace.phason_jumps import find_jumps
+from hyperatom.analysis.hyperspace.time_average import time_average
 from hyperatom.errors import InputError
 from hyperatom.geometry.icosahedral import PERPENDICULAR, operations
 from hyperatom.structures.quasicrystal.approximants import Approximant
@@ -118,6 +119,29 @@ def test_noise_of_three_tenths_of_an_angstrom(large: tuple[Approximant, Candidat
     ]
     assert np.mean(right) >= 0.9998
     assert lifted.residual[1:] == pytest.approx(0.3, abs=0.01)
+
+
+def test_averages_over_time_lift_where_single_frames_do_not(
+    large: tuple[Approximant, CandidateSites],
+) -> None:
+    """Vibrations of 0.7 Å rms in a wrapped trajectory that starts 0.38 Å off its place."""
+    approximant, candidates = large
+    lifter, cell = Lifter(candidates), approximant.cut.cell
+    rng = np.random.default_rng(8)
+    start = approximant.configuration.positions + np.array([0.25, 0.2, -0.2])
+    frames = [start + rng.normal(0.0, 0.4, start.shape) for _ in range(24)]
+    wrapped = [f - np.floor(f @ np.linalg.inv(cell)) @ cell for f in frames]
+    single = lifter.lift(frames[:1])
+    assert (single.indices(0) == approximant.indices).all(axis=1).mean() < 0.99
+    means = list(time_average(wrapped, cell, 12))
+    assert len(means) == 2
+    homes = np.rint((means[0] - start) @ np.linalg.inv(cell)).astype(int)
+    lifted = lifter.lift(means)
+    for k in range(2):
+        expected = approximant.indices + homes @ approximant.periods.T
+        assert (lifted.indices(k) == expected).all(axis=1).mean() >= 0.999
+    with pytest.raises(InputError, match="at least one"):
+        list(time_average(frames, cell, 0))
 
 
 def test_planted_flips_are_found(large: tuple[Approximant, CandidateSites]) -> None:

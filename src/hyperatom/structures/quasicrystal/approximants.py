@@ -19,6 +19,7 @@ from hyperatom.structures.quasicrystal.contacts import (
     find_contacts,
     thin,
 )
+from hyperatom.structures.space_group import space_group
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -118,17 +119,9 @@ class Approximant:
 
         Atoms are told apart by `species` or by `class`. Raises `InputError` without spglib.
         """
-        try:
-            import spglib
-        except ImportError as error:
-            raise InputError(
-                "Space groups need the package spglib.", "Install it: pip install spglib."
-            ) from error
-        cell = self.configuration.cell
-        fractional = self.configuration.positions @ np.linalg.inv(cell)
-        labels = self.configuration.numbers if by == "species" else self.kinds
-        group = spglib.get_spacegroup((cell, fractional, labels), symprec=tolerance)
-        return str(group)
+        if by == "species":
+            return space_group(self.configuration, tolerance)
+        return space_group(replace(self.configuration, numbers=self.kinds + 1), tolerance)
 
 
 def build_approximant(
