@@ -273,6 +273,33 @@ def test_tiles_fill_the_plane(name, offset):
     assert sum(inner) > 100
 
 
+@pytest.mark.parametrize("name", TILINGS)
+def test_vertices_are_the_lattice_points_inside_the_windows(name):
+    """Membership by whole numbers is that by geometry: in the drawn polygons and nowhere else."""
+    tiling = TILINGS[name](None)
+    dimension = tiling.vertices.shape[1]
+    power = {"Penrose": 2, "Ammann-Beenker": 3, "dodecagonal": 5}[name]
+    angles = power * np.arctan2(*tiling.directions.T[::-1])
+    stars = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    vertices = set(map(tuple, tiling.vertices.tolist()))
+    shift = tiling.perpendicular[0] - tiling.vertices[0] @ stars
+    rise = tiling.windows[0] - tiling.vertices[0].sum()
+    axis = np.arange(-3, 4)
+    points = np.stack(np.meshgrid(*[axis] * dimension, indexing="ij"), -1).reshape(-1, dimension)
+    points = points[np.hypot(*(points @ tiling.directions).T) < 9.0]
+    place = points @ stars + shift
+    inside = np.zeros(len(points), dtype=bool)
+    for height, outline in tiling.outlines.items():
+        here = points.sum(axis=1) + rise == height if len(tiling.outlines) > 1 else True
+        edge = np.roll(outline, -1, axis=0) - outline
+        apart = place[:, None] - outline
+        left = edge[:, 0] * apart[..., 1] - edge[:, 1] * apart[..., 0]
+        inside |= (left > 0.0).all(axis=1) & here
+    found = np.array([tuple(point) in vertices for point in points.tolist()])
+    assert found.sum() > 100
+    np.testing.assert_array_equal(found, inside)
+
+
 def test_windows_are_filled_evenly():
     """Fractions of vertices are fractions of areas: pentagons 1 : tau^2, and the known stars."""
     tiling = penrose(25.0, GENERIC)

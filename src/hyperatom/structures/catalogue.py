@@ -156,7 +156,7 @@ def _fibonacci(options: BuildOptions) -> Built:
         _no_radius(options)
         chain = fibonacci_approximant(*parse_order(options.order), offset)
     else:
-        chain = fibonacci_chain(options.radius or _DEFAULT_RADIUS, offset)
+        chain = fibonacci_chain(_radius(options), offset)
     positions = np.zeros((len(chain.vertices), 3))
     positions[:, 0] = edge * chain.positions
     cell = np.zeros((3, 3))
@@ -179,8 +179,7 @@ def _tiling(
         _no_radius(options)
         tiling = approximant(*parse_order(options.order), offset)
     else:
-        radius = _DEFAULT_RADIUS if options.radius is None else options.radius
-        tiling = patch(radius, offset)
+        tiling = patch(_radius(options), offset)
     positions, cell = np.zeros((len(tiling.vertices), 3)), np.zeros((3, 3))
     positions[:, :2] = edge * tiling.positions
     if tiling.cell is not None:
@@ -233,6 +232,10 @@ def _edge(options: BuildOptions) -> float:
     if not 0.0 < edge < 1e3:
         raise InputError(f"An edge of {edge:g} Å is out of range.", "Choose one above zero.")
     return edge
+
+
+def _radius(options: BuildOptions) -> float:
+    return _DEFAULT_RADIUS if options.radius is None else options.radius
 
 
 def _no_radius(options: BuildOptions) -> None:

@@ -1,6 +1,7 @@
 """The Ammann-Beenker tiling, four dimensions cut to two, and its rational approximants."""
 
 from fractions import Fraction
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -12,18 +13,27 @@ from hyperatom.structures.quasicrystal.exact_window import (
     rational_offset,
 )
 from hyperatom.structures.quasicrystal.orders import check_order
-from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, patch, periodic
+from hyperatom.structures.quasicrystal.tiling import (
+    Tiling,
+    TilingRule,
+    convex_outline,
+    patch,
+    periodic,
+)
 
 _ANGLES: Final = np.pi * np.arange(4) / 4.0
 _UNIT: Final = np.eye(4, dtype=np.int64)
 _DIRECTION: Final = np.array([1, 3, -7, 12])
 
+_STARS: Final = np.stack([np.cos(3.0 * _ANGLES), np.sin(3.0 * _ANGLES)], axis=1)
+
 AMMANN_BEENKER: Final = TilingRule(
     name="Ammann-Beenker",
     directions=np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1),
-    stars=np.stack([np.cos(3.0 * _ANGLES), np.sin(3.0 * _ANGLES)], axis=1),
+    stars=_STARS,
     steps=np.concatenate([_UNIT, -_UNIT]),
     shapes={"square": (0, 2, 4, 6), "rhomb": (0, 1, 4, 5)},
+    outlines={1: convex_outline(np.array(list(product((0, 1), repeat=4))) @ _STARS)},
 )
 
 _CROSS: Final = np.array([[0, 0], [1, 0], [0, -1], [1, 0]])

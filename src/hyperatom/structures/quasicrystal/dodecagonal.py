@@ -6,23 +6,27 @@ from typing import Final
 import numpy as np
 
 from hyperatom.structures.quasicrystal.exact_window import ExactWindow, rational_offset
-from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, patch
+from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, convex_outline, patch
 
 _ANGLES: Final = np.pi * np.arange(4) / 6.0
 _UNIT: Final = np.eye(4, dtype=np.int64)
-_QUARTER: Final = np.concatenate([_UNIT, [[-1, 0, 1, 0], [0, -1, 0, 1]]])
+_HALF_TURN: Final = np.concatenate([_UNIT, [[-1, 0, 1, 0], [0, -1, 0, 1]]])
 """1, zeta, ..., zeta^5 with zeta^4 = zeta^2 - 1."""
+
+_STARS: Final = np.stack([np.cos(5.0 * _ANGLES), np.sin(5.0 * _ANGLES)], axis=1)
+_STEPS: Final = np.concatenate([_HALF_TURN, -_HALF_TURN])
 
 DODECAGONAL: Final = TilingRule(
     name="dodecagonal",
     directions=np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1),
-    stars=np.stack([np.cos(5.0 * _ANGLES), np.sin(5.0 * _ANGLES)], axis=1),
-    steps=np.concatenate([_QUARTER, -_QUARTER]),
+    stars=_STARS,
+    steps=_STEPS,
     shapes={
         "square": (0, 3, 6, 9),
         "triangle": (0, 4, 8),
         "shield": (0, 3, 4, 7, 8, 11),
     },
+    outlines={1: convex_outline(_STEPS @ _STARS)},
 )
 
 _COSINES: Final = {15: (1, 1), 45: (2, 0), 75: (-1, 1), 105: (1, -1), 135: (-2, 0), 165: (-1, -1)}

@@ -14,20 +14,32 @@ from hyperatom.structures.quasicrystal.exact_window import (
     rational_offset,
 )
 from hyperatom.structures.quasicrystal.orders import check_order
-from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, patch, periodic
+from hyperatom.structures.quasicrystal.tiling import (
+    Tiling,
+    TilingRule,
+    convex_outline,
+    patch,
+    periodic,
+)
 
 _ANGLES: Final = 2.0 * np.pi * np.arange(5) / 5.0
 _UNIT: Final = np.eye(5, dtype=np.int64)
 _DIRECTION: Final = np.array([1, 3, -7, 11, -8])
 """Of ties; its components add up to zero, which keeps the four windows as they are."""
 
+_STARS: Final = np.stack([np.cos(2.0 * _ANGLES), np.sin(2.0 * _ANGLES)], axis=1)
+
 PENROSE: Final = TilingRule(
     name="Penrose",
     directions=np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1),
-    stars=np.stack([np.cos(2.0 * _ANGLES), np.sin(2.0 * _ANGLES)], axis=1),
+    stars=_STARS,
     steps=np.array([_UNIT[k // 2] if k % 2 == 0 else -_UNIT[(k + 5) // 2 % 5] for k in range(10)]),
     shapes={"thick rhomb": (0, 2, 5, 7), "thin rhomb": (0, 1, 5, 6)},
-    several=True,
+    outlines={
+        height: convex_outline(np.array([_STARS[list(c)].sum(axis=0) for c in chosen]))
+        for height in range(1, 5)
+        if (chosen := list(combinations(range(5), height)))
+    },
 )
 
 _CROSS: Final = np.array([[0, 0], [-1, 1], [-2, 0], [2, 0], [1, -1]])

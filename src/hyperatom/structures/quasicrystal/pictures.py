@@ -45,12 +45,15 @@ def draw_tiling(tiling: Tiling, path: Path) -> None:
         columns = 1 if len(windows) == 1 else 2
         panels = right.subplots(-(-len(windows) // columns), columns, squeeze=False).ravel()
         types = tiling.vertex_types()
-        extent = 1.05 * float(np.abs(tiling.perpendicular).max())
+        shown = [tiling.perpendicular, *tiling.outlines.values()]
+        extent = 1.05 * max(float(np.abs(points).max()) for points in shown)
         for panel, window in zip(panels, windows, strict=False):
             here = tiling.windows == window
+            if window in tiling.outlines:
+                panel.fill(*tiling.outlines[window].T, facecolor="none", edgecolor="#b0b0b0")
             panel.scatter(
                 *tiling.perpendicular[here].T,
-                s=4.0 if columns == 1 else 2.5,
+                s=float(np.clip(6000.0 / len(types), 2.0, 16.0)),
                 c=[COLOURS[min(kind, len(COLOURS) - 1)] for kind in types[here]],
                 linewidths=0,
             )
@@ -98,7 +101,8 @@ def draw_approximant(approximant: Approximant, path: Path) -> None:
                 if here.any():
                     panel.scatter(
                         *approximant.perpendicular[here][:, :2].T,
-                        s=5.0, color=colour, linewidths=0, label=chemical_symbols[z],
+                        s=float(np.clip(20000.0 / len(numbers), 4.0, 24.0)),
+                        color=colour, linewidths=0, label=chemical_symbols[z],
                     )  # fmt: skip
             panel.set(xlim=(-extent, extent), ylim=(-extent, extent))
             _bare(panel, f"{name}: {int((approximant.kinds == k).sum())} atoms")

@@ -39,6 +39,7 @@ class Tiling:
     | `tiles`         | name: (n, n_corners, dimension)| corners, in order                         |
     | `periods`       | (2, dimension) or None         | of the periodic approximant               |
     | `steps`         | (n_steps, dimension)           | unit steps by ascending angle             |
+    | `outlines`      | number: (n_corners, 2)         | corners of the windows, where unstrained  |
     """
 
     name: str
@@ -51,6 +52,7 @@ class Tiling:
     tiles: dict[str, Integers]
     periods: Integers | None
     steps: Integers
+    outlines: dict[int, Floats]
 
     @property
     def positions(self) -> Floats:
@@ -90,7 +92,8 @@ class TilingRule:
     | `stars`      | (dimension, 2)       | their projections onto the window's plane           |
     | `steps`      | (n_steps, dimension) | unit steps by ascending angle                       |
     | `shapes`     | name: turns          | steps around a tile, as turns from the first step   |
-    | `several`    | -                    | does the sum of coordinates choose the window?      |
+    | `outlines`   | number: (n, 2)       | corners of the windows; the sum of the coordinates  |
+    |              |                      | of a vertex chooses one of several                  |
     """
 
     name: str
@@ -98,7 +101,7 @@ class TilingRule:
     stars: Floats
     steps: Integers
     shapes: dict[str, tuple[int, ...]]
-    several: bool = False
+    outlines: dict[int, Floats]
 
 
 def patch(rule: TilingRule, window: ExactWindow, radius: float) -> Tiling:
@@ -144,6 +147,14 @@ def periodic(rule: TilingRule, window: ExactWindow, periods: Integers) -> Tiling
             "Choose an order nearer to the quasiperiodic tiling.",
         )
     return tiling
+
+
+def convex_outline(points: Floats) -> Floats:
+    """Corners of the convex hull of points (n, 2), counter-clockwise."""
+    from scipy.spatial import ConvexHull
+
+    outline: Floats = points[ConvexHull(points).vertices]
+    return outline
 
 
 def polygon_areas(corners: Floats) -> Floats:
@@ -245,12 +256,13 @@ def _assembled(
         vertices=points,
         directions=rule.directions,
         perpendicular=(points + offset) @ rule.stars,
-        windows=heights if rule.several else np.ones_like(heights),
+        windows=heights if len(rule.outlines) > 1 else np.ones_like(heights),
         stars=stars,
         edges=np.concatenate(edges),
         tiles=tiles,
         periods=periods,
         steps=rule.steps,
+        outlines=rule.outlines if periods is None else {},
     )
 
 
