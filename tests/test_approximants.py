@@ -235,6 +235,8 @@ def test_what_cannot_be_built() -> None:
     shells = ((2.0, "Al"), (1.0, "Pd"))
     with pytest.raises(InputError, match="grow outwards"):
         katz_gratias(1, 1, 6.4, decoration=dict.fromkeys(("n", "n'", "bc"), shells))
+    with pytest.raises(InputError, match=r"overlap.*none is clean.*overlaps='thin'"):
+        katz_gratias(4, 1, 6.45)  # far from the golden mean: too large a strain
     with pytest.raises(InputError, match="three numbers"):
         katz_gratias(1, 1, 6.4, offset=[0.1, 0.2])
 

@@ -14,7 +14,7 @@ from hyperatom.errors import InputError
 from hyperatom.geometry.cut_and_project import HyperCrystal, PeriodicCut, Sites
 from hyperatom.interchange.ase_atoms import from_ase
 from hyperatom.structures.quasicrystal.contacts import (
-    clean_offset,
+    best_offset,
     close_pairs,
     find_contacts,
     thin,
@@ -138,7 +138,7 @@ def build_approximant(
     |--------------|--------|------|--------------------------------------------------------------|
     | `periods`    | (6, 3) | 1/2  | doubled; `cubic_periods(p, q)` and its relatives make them   |
     | `decoration` | -      | a_R  | for each class, its shells: (outer radius, species)          |
-    | `offset`     | (3,)   | Å    | t; None: the first clean one along a threefold axis, or any  |
+    | `offset`     | (3,)   | Å    | t; None: a clean one, on a threefold axis if possible        |
     | `overlaps`   | -      | -    | contacts are refused, thinned to one site each, or kept      |
     | `contact`    | -      | Å    | sites closer than this exclude each other                    |
 
@@ -148,9 +148,7 @@ def build_approximant(
     _check_windows(crystal, decoration)
     cut = PeriodicCut(crystal, np.asarray(periods), np.zeros(3))
     if offset is None:
-        clean = clean_offset(cut, contact)
-        if clean is not None:
-            cut = replace(cut, offset=clean)
+        cut = replace(cut, offset=best_offset(cut, contact).offset)
     else:
         cut = replace(cut, offset=_as_offset(offset))
     sites = cut.sites()
@@ -240,12 +238,11 @@ def _refuse_contacts(cut: PeriodicCut, sites: Sites, contact: float) -> None:
     contacts = find_contacts(cut, sites, contact)
     if not contacts:
         return
-    clean = clean_offset(cut, contact)
-    advice = (
-        "no clean offset was found"
-        if clean is None
-        else f"offset [{', '.join(f'{x:.4f}' for x in clean)}] Å is clean"
-    )
+    best = best_offset(cut, contact)
+    place = ", ".join(f"{x:.4f}" for x in best.offset)
+    advice = f"[{place}] Å is clean"
+    if best.n_contacts:
+        advice = f"none is clean; [{place}] Å has the fewest pairs, {best.n_contacts}"
     raise InputError(
         f"Sites overlap (alternative sites of a phason flip): "
         f"{'; '.join(c.describe() for c in contacts)}.",

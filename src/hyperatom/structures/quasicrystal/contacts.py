@@ -38,7 +38,8 @@ class Contact:
         """One line for people."""
         shift = ", ".join(f"{x:+.3f}" for x in self.shift)
         return (
-            f"{len(self.pairs)} pairs {self.classes[0]}-{self.classes[1]} at {self.distance:.2f} Å "
+            f"{len(self.pairs)} {'pairs' if len(self.pairs) > 1 else 'pair'} "
+            f"{self.classes[0]}-{self.classes[1]} at {self.distance:.2f} Å "
             f"(one opens when the offset moves by [{shift}] Å)"
         )
 
@@ -88,16 +89,16 @@ def thin(cut: PeriodicCut, sites: Sites, distance: float) -> Sites:
 
 
 def _opening(cut: PeriodicCut, sites: Sites, site: int) -> Array:
-    """Smallest shift in Å that carries one site across the nearest face of its window."""
+    """Shift in Å that carries one site out of its window across the nearest face."""
     edge = cut.crystal.edge
     window = cut.crystal.classes[int(sites.kinds[site])].window
     point = sites.perpendicular[site] / edge
-    ways = [
-        normal * (depth + OUTSIDE)
-        for normal, depth in _faces(window, point)
-        if not window.contains((point + normal * (depth + OUTSIDE))[None])[0]
-    ]
-    return edge * min(ways, key=lambda way: float(np.linalg.norm(way)))
+    for normal, depth in sorted(_faces(window, point), key=lambda face: face[1]):
+        step = normal * (depth + OUTSIDE)
+        if not window.contains((point + step)[None])[0]:
+            return np.asarray(edge * step)
+    # Every face leads into another part of the window: carry the site beyond all of them.
+    return np.array([2.0 * window.radius * edge, 0.0, 0.0])
 
 
 def _faces(window: Region, point: Array) -> Iterator[tuple[Array, float]]:
@@ -154,10 +155,10 @@ def scan_offsets(
     return sorted(trials, key=lambda trial: trial.n_contacts)
 
 
-def clean_offset(cut: PeriodicCut, distance: float) -> Array | None:
-    """The first offset without contacts: along a threefold axis if possible, else by a scan."""
+def best_offset(cut: PeriodicCut, distance: float) -> OffsetTrial:
+    """The first offset without contacts along a threefold axis, else the best of a scan."""
     for offset in threefold_offsets(cut):
-        if not try_offset(cut, offset, distance).n_contacts:
-            return np.asarray(offset)
-    best = scan_offsets(cut, distance)[0]
-    return None if best.n_contacts else best.offset
+        trial = try_offset(cut, np.asarray(offset), distance)
+        if not trial.n_contacts:
+            return trial
+    return scan_offsets(cut, distance)[0]
