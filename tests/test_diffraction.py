@@ -7,8 +7,10 @@ import pytest
 from ase.build import bulk
 
 from hyperatom.errors import InputError
-from hyperatom.geometry.icosahedral import TAU
+from hyperatom.geometry.cut_and_project import HyperCrystal, PeriodicCut
+from hyperatom.geometry.icosahedral import PARALLEL, PERPENDICULAR, SCALE, TAU
 from hyperatom.interchange.ase_atoms import from_ase
+from hyperatom.structures.crystals import build_crystal
 from hyperatom.structures.quasicrystal.diffraction import (
     IndexedPattern,
     diffraction_pattern,
@@ -16,6 +18,7 @@ from hyperatom.structures.quasicrystal.diffraction import (
     orbit,
     reciprocal_vectors,
 )
+from hyperatom.structures.quasicrystal.icosahedral_lattice import cubic_periods, translations
 from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
 
 
@@ -108,11 +111,38 @@ def test_a_cubic_crystal_of_the_same_cell_has_no_such_symmetry(indexed: IndexedP
         assert intensity.std() > 0.5 * intensity.mean()
 
 
+def test_a_real_approximant_shows_icosahedral_reflections_in_one_orientation_only() -> None:
+    """Bergman's Mg32(Al,Zn)49, as 1/1 approximant of a P lattice: nature knows the setting.
+
+    Im-3 has two orientations in a cubic frame, with h k l and k h l apart. In one of them, strong
+    reflections of small perpendicular part agree with their icosahedral images; in the other the
+    images of strong reflections are weak.
+    """
+    crystal = build_crystal("Bergman-MgZnAl", (1, 1, 1))
+    constant = crystal.cell[0, 0] / (2.0 * SCALE * (TAU + 1.0))
+    lattice = HyperCrystal(constant, translations("P"), ())
+    cut = PeriodicCut(lattice, cubic_periods(1, 1), np.zeros(3))
+    spreads = []
+    for axes in ((0, 1, 2), (1, 0, 2)):
+        turned = crystal.with_positions(crystal.positions[:, axes])
+        pattern = index_pattern(diffraction_pattern(turned, 6.0), cut)
+        numbers = {tuple(m): i for i, m in enumerate(pattern.pattern.miller.tolist())}
+        strong = np.flatnonzero(pattern.q_perp < 0.3)[:60]
+        spread = []
+        for k in strong:
+            images = (orbit(pattern.indices[k]) @ cut.periods // 4).tolist()
+            members = [numbers[tuple(m)] for m in images if tuple(m) in numbers]
+            intensity = pattern.pattern.intensity[members]
+            spread.append(intensity.std() / intensity.mean())
+        spreads.append(np.array(spread))
+    assert spreads[0].max() < 0.3
+    assert np.median(spreads[1]) > 1.0
+    assert constant / 2.0**0.5 == pytest.approx(5.14, abs=0.01)  # a_R of i-Al-Mg-Zn: 5.1 to 5.2 Å
+
+
 def test_reciprocal_lattice_points_are_those_of_an_exhaustive_search() -> None:
     cut = katz_gratias(2, 1, 6.45).cut
     found = {tuple(g) for g in reciprocal_vectors(cut, 2.2, 0.9).tolist()}
-    from hyperatom.geometry.icosahedral import PARALLEL, PERPENDICULAR
-
     even = 2 * (np.array(list(np.ndindex(*[7] * 6))) - 3)
     odd = even[(even < 6).all(axis=1)] + 1
     box = np.concatenate([even, odd])

@@ -422,19 +422,34 @@ def test_elastic_constants_of_waves_drawn_from_them() -> None:
         phason_elastic_constants(q, 0.0 * waves, volume, temperature)
 
 
-def test_waves_of_a_known_field() -> None:
-    rng = np.random.default_rng(6)
-    cell = np.diag([20.0, 22.0, 24.0])
-    places = rng.random((4000, 3)) @ cell
+def test_waves_of_a_known_field(small: tuple[Approximant, CandidateSites]) -> None:
+    """A standing wave with opposite signs in two frames, written into perpendicular space."""
+    approximant, candidates = small
+    lifted = Lifter(candidates).lift([approximant.configuration.positions])
+    home, n_sites = lifted.site[0], len(candidates.sites)
     amplitude = np.array([0.3, -0.2, 0.1])
-    phase = np.cos(2.0 * np.pi * places[:, 0] / 20.0)
-    field = np.array([[1.0], [-1.0]])[:, :, None] * phase[None, :, None] * amplitude
-    q, waves = phason_waves(places, field, cell)
+    edge = approximant.cut.cell[0, 0]
+    field = np.cos(2.0 * np.pi * candidates.sites.parallel[:, :1] / edge) * amplitude
+    doubled = replace(
+        candidates.sites,
+        parallel=np.tile(candidates.sites.parallel, (2, 1)),
+        perpendicular=np.concatenate([field, -field]),
+    )
+    waving = replace(
+        lifted,
+        candidates=replace(candidates, sites=doubled),
+        site=np.array([home, home + n_sites]),
+        image=np.zeros((2, len(home), 3), dtype=np.int16),
+    )
+    q, waves = phason_waves(waving)
     assert len(q) == 13
-    along = np.flatnonzero(np.isclose(q, [2.0 * np.pi / 20.0, 0.0, 0.0]).all(axis=1))[0]
+    along = np.flatnonzero(np.isclose(q, [2.0 * np.pi / edge, 0.0, 0.0]).all(axis=1))[0]
     np.testing.assert_allclose(waves[0, along].real, 0.5 * amplitude, atol=0.02)
     np.testing.assert_allclose(waves[0] + waves[1], 0.0, atol=1e-12)
     assert np.abs(np.delete(waves, along, axis=1)).max() < 0.03
+    still, nothing = phason_waves(replace(lifted, site=np.array([home, home])))
+    np.testing.assert_array_equal(still, q)
+    assert not nothing.any()
 
 
 def test_density_map_and_its_cube_file(

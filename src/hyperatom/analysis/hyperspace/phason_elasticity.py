@@ -15,6 +15,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.analysis.hyperspace.lifting import LiftedTrajectory
 from hyperatom.errors import InputError
 from hyperatom.geometry.icosahedral import operations
 from hyperatom.units import BOLTZMANN
@@ -109,29 +110,35 @@ def hydrodynamic_matrices(q: Array) -> tuple[Array, Array]:
 
 
 def phason_waves(
-    parallel: Array, perpendicular: Array, cell: Array, largest: int = 1
+    lifted: LiftedTrajectory, largest: int = 1
 ) -> tuple[Array, NDArray[np.complex128]]:
     """Fourier amplitudes of the phason field at the longest waves of the cell.
 
         w(q) = 1/N sum_a [x_perp,a(t) - mean over t] exp(-i q . r_a)
 
+    with r_a the site of the atom in the first frame. Atoms and frames without a site are left out.
     Waves of up to `largest` periods along each lattice vector.
 
-    | array           | shape                  | unit | meaning                              |
-    |-----------------|------------------------|------|--------------------------------------|
-    | `parallel`      | (n_atoms, 3)           | Å    | mean positions                       |
-    | `perpendicular` | (n_frames, n_atoms, 3) | Å    | strained coordinates; NaN: left out  |
-    | `cell`          | (3, 3)                 | Å    | lattice vectors as rows              |
-    | first returned  | (n_waves, 3)           | Å^-1 | q, one of each pair +-q              |
-    | second returned | (n_frames, n_waves, 3) | Å    | amplitudes                           |
+    | returned | shape                  | unit | meaning                 |
+    |----------|------------------------|------|-------------------------|
+    | first    | (n_waves, 3)           | Å^-1 | q, one of each pair +-q |
+    | second   | (n_frames, n_waves, 3) | Å    | amplitudes              |
     """
+    sites, cell = lifted.candidates.sites, lifted.candidates.cut.cell
     steps = np.array(list(np.ndindex(*[2 * largest + 1] * 3))) - largest
     steps = steps[[tuple(s) > (0, 0, 0) for s in steps.tolist()]]
     q = 2.0 * np.pi * steps @ np.linalg.inv(cell).T
-    phases = np.exp(-1j * parallel @ q.T) / len(parallel)
-    mean = np.nanmean(perpendicular, axis=0)
-    fluctuation = np.nan_to_num(perpendicular - mean)
-    return q, np.einsum("aq,fai->fqi", phases, fluctuation)
+    usable = lifted.site[0] >= 0
+    phases = np.exp(-1j * q @ sites.parallel[lifted.site[0]].T) * usable / usable.sum()
+    # Atoms that never jump stay at their mean: only the others add to a wave.
+    movers = np.flatnonzero(usable & (lifted.site != lifted.site[0]).any(axis=0))
+    waves = np.zeros((lifted.n_frames, len(q), 3), dtype=np.complex128)
+    for atom in movers:
+        known = lifted.site[:, atom] >= 0
+        path = sites.perpendicular[lifted.site[:, atom]]
+        path = np.where(known[:, None], path - path[known].mean(axis=0), 0.0)
+        waves += phases[:, atom, None] * path[:, None, :]
+    return q, waves
 
 
 def phason_elastic_constants(
