@@ -273,6 +273,16 @@ def test_tiles_fill_the_plane(name, offset):
     assert sum(inner) > 100
 
 
+@pytest.mark.parametrize("build", [penrose, ammann_beenker, dodecagonal])
+def test_small_patches_are_parts_of_large_ones(build):
+    """No vertex is missed, even where its edges lead out of the disc."""
+    large = build(12.0)
+    distance = np.hypot(*large.positions.T)
+    for radius in np.arange(1.0, 8.0, 0.13):
+        expected = large.vertices[distance <= radius]
+        assert sorted(build(radius).vertices.tolist()) == sorted(expected.tolist())
+
+
 @pytest.mark.parametrize("name", TILINGS)
 def test_vertices_are_the_lattice_points_inside_the_windows(name):
     """Membership by whole numbers is that by geometry: in the drawn polygons and nowhere else."""

@@ -17,6 +17,9 @@ Booleans = NDArray[np.bool_]
 _LONGEST_DIAGONAL: Final = 2.0
 """No tile is longer, in edges: a disc grown with this margin holds every vertex of the disc."""
 
+_LARGEST_RADIUS: Final = 300.0
+"""In edges: some 350 000 vertices, half a gigabyte of memory on the way."""
+
 _BITS: Final = {4: 15, 5: 12}
 """Bits per coordinate of the key of a lattice point."""
 
@@ -111,8 +114,10 @@ def patch(rule: TilingRule, window: ExactWindow, radius: float) -> Tiling:
     vertices crosses tiles whose boundaries join the two, and none reaches farther than a diagonal.
     Raises `InputError` for a radius that is too small or too large.
     """
-    if not 1.0 <= radius <= 1000.0:
-        raise InputError(f"A radius of {radius:g} edges is out of range.", "Choose 1 to 1000.")
+    if not 1.0 <= radius <= _LARGEST_RADIUS:
+        raise InputError(
+            f"A radius of {radius:g} edges is out of range.", f"Choose 1 to {_LARGEST_RADIUS:g}."
+        )
     reach = radius + _LONGEST_DIAGONAL
 
     def near(points: Integers) -> Booleans:
