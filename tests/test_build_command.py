@@ -83,6 +83,16 @@ def test_the_icosahedral_approximant():
     assert facts["classes"] == "67 n, 49 n', 6 bc"
 
 
+def test_overlapping_sites_are_refused_or_thinned():
+    """An offset at which sites of one flip are both inside: the message names the cures."""
+    offset = ("katz-gratias", "--lattice-constant", 6.36, "--offset", "0.1,0.2,0.3")
+    refused = build(*offset)
+    assert refused.exit_code == 2
+    assert "Sites overlap" in refused.output
+    kept, thinned = (int(said(*offset, "--overlaps", how)["atoms"]) for how in ("keep", "thin"))
+    assert 115 <= thinned < kept
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -134,6 +144,7 @@ def test_pictures_may_be_vectors(tmp_path):
         (["penrose", "--edge", "-1"], ["out of range"]),
         (["fibonacci", "--radius", "0"], ["out of range"]),
         (["katz-gratias", "--lattice-constant", "12.9"], ["another convention"]),
+        (["katz-gratias", "--overlaps", "merge"], ["Choose refuse, thin or keep."]),
         (["silicon", "-o", "silicon.nonsense"], ["ASE cannot write silicon.nonsense"]),
         (["silicon", "-o", "no/such/folder.xyz"], ["cannot be written"]),
         (["silicon", "--plot", "picture.nonsense"], ["cannot be written as .nonsense"]),

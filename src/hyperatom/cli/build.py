@@ -45,6 +45,10 @@ def build(
     repeat: Annotated[
         tuple[int, int, int] | None, typer.Option("--repeat", help="Copies along each vector.")
     ] = None,
+    overlaps: Annotated[
+        str | None,
+        typer.Option("--overlaps", help="Sites too close: refuse, thin to one, or keep."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Any format that ASE writes.")
     ] = None,
@@ -67,7 +71,9 @@ def build(
             return
         if repeat is not None and min(repeat) < 1:
             raise InputError("Copies are counted from 1.", "Give --repeat 2 2 1, for example.")
-        asked = BuildOptions(order, radius, edge, offset, lattice_constant, species, repeat)
+        asked = BuildOptions(
+            order, radius, edge, offset, lattice_constant, species, repeat, overlaps
+        )
         built = build_by_name(name, asked)
         for title, text in [*built.facts, *_facts(built.configuration)]:
             typer.echo(f"{title:18} {text}")

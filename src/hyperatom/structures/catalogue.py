@@ -17,6 +17,7 @@ from hyperatom.structures.quasicrystal.ammann_beenker import (
     ammann_beenker,
     ammann_beenker_approximant,
 )
+from hyperatom.structures.quasicrystal.approximants import Overlaps
 from hyperatom.structures.quasicrystal.dodecagonal import dodecagonal
 from hyperatom.structures.quasicrystal.fibonacci import fibonacci_approximant, fibonacci_chain
 from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
@@ -38,6 +39,7 @@ class BuildOptions:
     | `lattice_constant` | Å     | of the six-dimensional hypercube                          |
     | `species`          | -     | chemical symbol at the vertices                           |
     | `repeat`           | -     | along the lattice vectors                                 |
+    | `overlaps`         | -     | sites that exclude each other: refuse, thin or keep them  |
     """
 
     order: str | None = None
@@ -47,6 +49,7 @@ class BuildOptions:
     lattice_constant: float | None = None
     species: str | None = None
     repeat: tuple[int, int, int] | None = None
+    overlaps: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ def catalogue() -> dict[str, Recipe]:
     )
     recipes["katz-gratias"] = Recipe(
         "Icosahedral Al-Pd-Ru after Katz and Gratias: approximant (1/1, 2/1, 3/2, ...).",
-        frozenset({"order", "lattice_constant", "offset", "repeat"}),
+        frozenset({"order", "lattice_constant", "offset", "repeat", "overlaps"}),
         _katz_gratias,
     )
     return recipes
@@ -200,7 +203,13 @@ def _katz_gratias(options: BuildOptions) -> Built:
     p, q = parse_order(options.order or "1/1")
     offset = _components(options.offset)
     constant = 6.42 if options.lattice_constant is None else options.lattice_constant
-    found = katz_gratias(p, q, constant, None if offset is None else [float(x) for x in offset])
+    found = katz_gratias(
+        p,
+        q,
+        constant,
+        None if offset is None else [float(x) for x in offset],
+        overlaps=_overlaps(options.overlaps),
+    )
     counts = np.bincount(found.kinds, minlength=len(found.class_names))
     distances = found.shortest_distances()
     facts = (
@@ -216,6 +225,17 @@ def _katz_gratias(options: BuildOptions) -> Built:
     if options.repeat is not None:
         configuration = from_ase(to_ase(configuration).repeat(options.repeat))
     return Built(configuration, facts, lambda path: draw_approximant(found, path))
+
+
+def _overlaps(text: str | None) -> Overlaps:
+    match text:
+        case None | "refuse":
+            return "refuse"
+        case "thin":
+            return "thin"
+        case "keep":
+            return "keep"
+    raise InputError(f"{text!r} is no way to treat overlaps.", "Choose refuse, thin or keep.")
 
 
 def _components(text: str | None) -> tuple[Any, ...] | None:
