@@ -24,6 +24,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ guide: {{cutoff: 4, radial_functions: 6, power_channels: 3, power_degree: 2,
         bispectrum_channels: 0, bispectrum_degree: 0}}
 sampling: {{length: 60, segments: 2}}
 learn: {{calls: {calls}, probation: 2}}
-produce: {{proposals: {proposals}}}
+produce: {{proposals: {proposals}, guide_samples: 12}}
 walkers: {walkers}
 seed: 4
 """
@@ -53,21 +54,28 @@ HERE = Path(__file__).parent
 
 
 class _Announcer:
-    """Prints how far the run is: steps on disk, and one more once it is frozen."""
+    """Prints how far the run is: steps on disk, one once it is frozen, samples of the guide."""
 
     campaign: Any = None
+    lock = threading.Lock()
 
     def phase(self, phase: str, schedule: Any) -> None:  # noqa: ARG002
-        frozen = self.campaign.chain.frozen() is not None
-        self.position = len(self.campaign.chain.steps()) + frozen
-        print(self.position, phase, flush=True)
+        frozen = self.campaign.chain.frozen()
+        self.position = len(self.campaign.chain.steps()) + (frozen is not None)
+        if frozen is not None:
+            self.position += self.campaign.guide_chain.count(frozen["guide"])
+        print(f"{self.position} {phase}\n", end="", flush=True)
 
     def step(self, step: Any, seconds: Any) -> None:  # noqa: ARG002
-        self.position += 1
-        print(self.position, step.phase, flush=True)
+        self._advance(step.phase)
 
     def free_sample(self, seconds: float) -> None:  # noqa: ARG002
-        print(self.position, "average", flush=True)
+        self._advance("average")
+
+    def _advance(self, phase: str) -> None:
+        with self.lock:  # walkers report from threads of their own
+            self.position += 1
+            print(f"{self.position} {phase}\n", end="", flush=True)
 
 
 def drive(source: Path, run: Path) -> None:
@@ -140,6 +148,8 @@ class Watched:
 
     gaps: dict[int, float] = field(default_factory=dict)
     usual_gap: float = 0.2
+    complete: int = 1_000_000
+    """Steps of the whole run."""
 
     def evaluations(self) -> list[str]:
         """Digest of every configuration that the engine finished, in order."""
@@ -151,6 +161,8 @@ class Watched:
         if not chain.steps:
             return "first label"
         if chain.facts.get("frozen", "null") != "null":
+            if len(chain.steps) >= self.complete:
+                return "average"
             return "probe" if chain.steps[-1][2] in ("learn", "probe") else "produce"
         settings = [json.loads(step[3]) for step in chain.steps]
         asked = sum(s["proposed_energy"] is not None or bool(s["failure"]) for s in settings)
@@ -224,6 +236,14 @@ def differences(one: Path, other: Path) -> list[str]:
     guides = [LinearDensityPotential.load(run / "guide.npz").digest() for run in (one, other)]
     if guides[0] != guides[1]:
         found.append("guides")
+    chains = []
+    for run in (one, other):
+        connection = sqlite3.connect(run / "guide_chain.db")
+        rows = "SELECT * FROM samples ORDER BY guide, walker, number"
+        chains.append(connection.execute(rows).fetchall())
+        connection.close()
+    if chains[0] != chains[1] or not chains[0]:
+        found.append("guide chains")
     answers = [
         {
             label.key: (label.evaluation.energy, label.evaluation.forces.tobytes())
@@ -258,7 +278,8 @@ def kill_and_resume(
     freezes = rng.random(2) ** 3 if kills > 3 else 0.1 * rng.random(1)
     moments[: len(freezes)] = frozen_at - 1 + freezes
 
-    watched = Watched(source, folder / "killed", gaps=gaps, usual_gap=usual)
+    complete = len(Chain.of(undisturbed.run).steps)
+    watched = Watched(source, folder / "killed", gaps=gaps, usual_gap=usual, complete=complete)
     for number, moment in enumerate(sorted(moments)):
         if number % 7 == 3:
             watched.session(start_up=float(rng.uniform(0.0, min(times.values()))))

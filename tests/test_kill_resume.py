@@ -24,7 +24,7 @@ guide: {cutoff: 3.5, radial_functions: 4, power_channels: 2, power_degree: 1,
         bispectrum_channels: 0, bispectrum_degree: 0}
 sampling: {length: 60, segments: 2, time_step: 4}
 learn: {calls: 9, probation: 2}
-produce: {proposals: 6}
+produce: {proposals: 6, guide_samples: 5}
 walkers: 2
 """
 
@@ -32,7 +32,6 @@ walkers: 2
 @pytest.mark.slow
 def test_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each session would compile the same programs again.
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     differences, seen = kill_and_resume(ALUMINIUM, tmp_path, 3, np.random.default_rng(1))
     assert differences == []

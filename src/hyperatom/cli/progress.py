@@ -162,7 +162,8 @@ class Progress:
             left += max(0, self.settings.learn.calls - self.calls_made)
         side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
         # A sample of the guide takes what the guide takes in a step.
-        guide = self.spent.guide / max(1, sum(self.steps.values()) + self.free)
+        guided = sum(self.steps.values()) - self.steps["start"] + self.free
+        guide = self.spent.guide / max(1, guided)
         free = guide * max(0, self.free_planned - self.free)
         return (float(np.median(self._recent)) * left + free) / side_by_side
 
