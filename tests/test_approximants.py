@@ -152,7 +152,6 @@ def test_offsets_along_the_threefold_axis_keep_it() -> None:
 
 
 def test_space_groups() -> None:
-    pytest.importorskip("spglib", reason="spglib is not installed")
     assert katz_gratias(2, 1, 6.42).space_group() == "Pm-3 (200)"
     assert katz_gratias(1, 1, 6.36).space_group(by="class") == "R3 (146)"
 

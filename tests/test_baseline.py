@@ -8,12 +8,8 @@ from ase import Atoms
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.interchange.ase_calculator import PotentialCalculator
-from hyperatom.potentials.compiled_potential import (
-    CompiledModel,
-    CompiledPotential,
-    total,
-    with_species,
-)
+from hyperatom.potentials.combined_potentials import total, with_species
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.potentials.linear_learner import LinearDensityLearner

@@ -15,7 +15,7 @@ from hyperatom.potentials.classical.lennard_jones import lennard_jones
 from hyperatom.potentials.classical.morse import morse
 from hyperatom.potentials.classical.vashishta import vashishta
 from hyperatom.potentials.classical.ziegler_biersack_littmark import ziegler_biersack_littmark
-from hyperatom.potentials.compiled_potential import total
+from hyperatom.potentials.combined_potentials import total
 from hyperatom.potentials.ewald import COULOMB_CONSTANT
 from potential_suite import check_cutoff, check_physics, make_configuration
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hyperatom.errors import InputError
-from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential, total
+from hyperatom.potentials.combined_potentials import total
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from potential_suite import CASES, check_cutoff, check_physics, make_configuration
 
 CUTOFF = 4.0

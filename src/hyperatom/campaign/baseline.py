@@ -8,7 +8,8 @@ from hyperatom.campaign.settings import Settings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.interchange.potential_formats import read_potential
-from hyperatom.potentials.compiled_potential import CompiledPotential, with_species
+from hyperatom.potentials.combined_potentials import with_species
+from hyperatom.potentials.compiled_potential import CompiledPotential
 
 FOLDER = "baseline"
 

@@ -27,7 +27,8 @@ from hyperatom.potentials.classical.buckingham import buckingham
 from hyperatom.potentials.classical.lennard_jones import lennard_jones
 from hyperatom.potentials.classical.morse import morse
 from hyperatom.potentials.classical.ziegler_biersack_littmark import ziegler_biersack_littmark
-from hyperatom.potentials.compiled_potential import CompiledPotential, total
+from hyperatom.potentials.combined_potentials import total
+from hyperatom.potentials.compiled_potential import CompiledPotential
 
 Array = NDArray[np.float64]
 

@@ -27,12 +27,8 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import GuideTrajectory
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.compiled_potential import (
-    CompiledModel,
-    CompiledPotential,
-    LongRange,
-    with_species,
-)
+from hyperatom.potentials.combined_potentials import with_species
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential, LongRange
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
 from hyperatom.potentials.repulsion import repulsion
 

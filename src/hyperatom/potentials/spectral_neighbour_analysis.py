@@ -169,8 +169,8 @@ class AtomicEnergy:
         components = self.bispectrum.components(density)
         matrix = parameters["quadratic"][central_species]
         slope = linear + 0.5 * jnp.einsum("bst,bt->bs", matrix, components)
-        energy = constant + (slope * components).sum(axis=1)
-        return energy
+        whole: jax.Array = constant + (slope * components).sum(axis=1)
+        return whole
 
     def _on_the_sphere(
         self,

@@ -17,16 +17,13 @@ def space_group(configuration: Configuration, tolerance: float = 1e-3) -> str:
             "A configuration that is not periodic in three directions has no space group.",
             "Make all three directions periodic.",
         )
-    try:
-        import spglib
-    except ImportError:
-        raise InputError(
-            "Space groups need the package spglib.", "Install it: pip install spglib"
-        ) from None
+    import spglib
+
     cell = np.array(configuration.cell)
     fractional = configuration.positions @ np.linalg.inv(cell)
     try:
-        group = spglib.get_spacegroup((cell, fractional, configuration.numbers), symprec=tolerance)
+        atoms = (cell.tolist(), fractional.tolist(), configuration.numbers.tolist())
+        group = spglib.get_spacegroup(atoms, symprec=tolerance)
     except spglib.SpglibError:
         group = None
     if group is None:

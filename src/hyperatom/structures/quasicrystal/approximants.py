@@ -117,7 +117,7 @@ class Approximant:
     ) -> str:
         """Symbol and number of the space group, by spglib, within `tolerance` (Å).
 
-        Atoms are told apart by `species` or by `class`. Raises `InputError` without spglib.
+        Atoms are told apart by `species` or by `class`.
         """
         if by == "species":
             return space_group(self.configuration, tolerance)
