@@ -217,10 +217,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, nargs=3, default=[1, 1, 1])
     parser.add_argument("--proposals", type=int, default=400, help="of the frozen guide")
-    parser.add_argument("--guide-samples", type=int, default=8000, help="free of calls")
+    parser.add_argument("--guide-samples", type=int, default=6000, help="free of calls")
     parser.add_argument("--calls", type=int, default=2500, help="of each rival, on the engine")
     parser.add_argument("--tuning", type=int, default=8000, help="steps of each try on the guide")
-    parser.add_argument("--segments", type=int, nargs="*", default=[1, 2, 5], help="also measured")
+    parser.add_argument("--segments", type=int, nargs="*", default=[1], help="also measured")
     parser.add_argument("--folder", type=Path, help="keep the campaign here, or take it from here")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
