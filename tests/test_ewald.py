@@ -139,7 +139,7 @@ def test_charges_can_be_learned():
 
 def test_what_has_no_coulomb_energy_is_refused():
     charged = make_configuration((11, 11, 17), "triclinic", 2.4)
-    with pytest.raises(InputError, match=r"has the charge \+4 e"):
+    with pytest.raises(InputError, match=r"has the charge \+2 e"):
         IONS.evaluate(charged)
     for case in ("slab", "wire"):
         with pytest.raises(InputError, match="periodic along some directions only"):
