@@ -28,8 +28,8 @@ from peers.session import FEMTOSECOND, Session
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "conformance"
 SIZES = (216, 1728)
 ROUNDS = 5
-SECONDS = 2.0
-"""How long one measurement of the slower side should take."""
+SECONDS = 5.0
+"""How long one measurement of the slower side should take: trajectories of a hundred steps."""
 AGREEMENT = 1e-6
 TEMPERATURE = 300.0
 BOLTZMANN = 8.617330337217213e-05

@@ -4,6 +4,7 @@ No GAP with SOAP is part of the reference data, so that one is fitted once in th
 peer: pairs and SOAP of silicon, to Lennard-Jones labels of rattled crystals.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,8 @@ def crystal(n_atoms: int) -> Any:
 
 def build(python: Path) -> None:
     """Fit the potential, beside the interpreter."""
-    subprocess.run([python, __file__, str(python.parents[1])], check=True)
+    benchmarks = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    subprocess.run([python, __file__, str(python.parents[1])], check=True, env=benchmarks)
 
 
 def fit(folder: Path) -> None:

@@ -42,6 +42,10 @@ FEW_SPECIES = 4
 """Up to so many species, all their hidden layers are computed and the right one taken."""
 
 
+ATOMS_AT_A_TIME = 48
+"""Their intermediates still fit into the cache, and few blocks have little overhead."""
+
+
 @dataclass(frozen=True)
 class NeuroevolutionSettings:
     """The shape of a neuroevolution potential.
@@ -200,7 +204,9 @@ def neuroevolution_potential(
     cutoff = max(*settings.radial_cutoffs, *settings.angular_cutoffs)
     if settings.repulsion:
         cutoff = max(cutoff, float(np.max(parameters["zbl"]["outer"])))  # type: ignore[call-overload]
-    model = CompiledModel(settings.species, cutoff, partial(_atomic_energy, settings))
+    model = CompiledModel(
+        settings.species, cutoff, partial(_atomic_energy, settings), block=ATOMS_AT_A_TIME
+    )
     return CompiledPotential(model, parameters, name)
 
 
