@@ -11,6 +11,8 @@ from hyperatom.cli.problems import plainly
 from hyperatom.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hyperatom.interchange.conversion import Comparison
     from hyperatom.interchange.potential_formats import PotentialFormat
     from hyperatom.potentials.compiled_potential import CompiledPotential
@@ -99,7 +101,11 @@ def _checks(
     frames = read_frames(check) if check is not None else []
     configurations = [here for here, _ in frames] or [sample_configuration(potential)]
     smallest = min(configurations, key=lambda here: here.n_atoms)
-    comparisons = check_derivatives(potential, smallest) + check_frames(potential, frames)
+    with _Spinner() as tell:
+        tell("compiling, and checking forces and stress")
+        comparisons = check_derivatives(potential, smallest)
+        tell(f"comparing with {len(frames)} frames")
+        comparisons += check_frames(potential, frames)
     if check is not None and not any(said for _, said in frames):
         raise InputError(
             f"{check} holds no energies and forces to compare with.",
@@ -108,6 +114,23 @@ def _checks(
     if target is not None and written is not None:
         comparisons.append(write_and_compare(potential, target, written, configurations, units))
     return comparisons
+
+
+class _Spinner:
+    """Says on a terminal what is being done, and for how long."""
+
+    def __enter__(self) -> "Callable[[str], None]":
+        from rich.console import Console
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress.start()
+        task = self._progress.add_task("")
+        return lambda what: self._progress.update(task, description=what)
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
 
 
 def _line(kind: "PotentialFormat") -> str:
