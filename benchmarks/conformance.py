@@ -179,6 +179,10 @@ def compare(case: Case, limit: int | None) -> tuple[int, float, float]:
     step = 1 if limit is None else max(1, len(case.frames) // limit)
     chosen = sorted(case.frames[::step], key=lambda frame: frame[0].n_atoms)
     energies, forces = [0.0], [0.0]
+    # Slots for the densest frame, so that frames of equally many atoms are compiled once.
+    model = case.potential.model
+    slots = [model.lists(here, 0.0).make(here.positions).slots for here, _, _ in chosen]
+    model.capacity = {0.0: tuple(int(n) for n in np.max(slots, axis=0))}
     for here, energy, force in chosen:
         found = case.potential.evaluate(here)
         energies.append(abs(found.energy - energy) / here.n_atoms)
