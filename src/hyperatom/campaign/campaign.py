@@ -14,7 +14,14 @@ it would have made.
 
 import json
 import time
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -284,7 +291,8 @@ class Campaign:
             for walker, steps in zip(self.walkers, produced, strict=True)
         ]
         try:
-            for task in tasks:
+            done, _ = wait(tasks, return_when=FIRST_EXCEPTION)
+            for task in done:
                 task.result()
         finally:
             chain.stopped.set()
