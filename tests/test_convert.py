@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 from hyperatom.campaign.assembly import create, opened
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
+from hyperatom.interchange.n2p2_writing import write_n2p2
 from hyperatom.interchange.potential_formats import (
     potential_formats,
     read_potential,
     recognise,
 )
+from test_behler_parrinello import SYMMETRY
 from test_probation import StopsAt, go
 
 ARGON = "# argon\npair_style lj/cut 8.5\npair_coeff 1 1 0.0104 3.40\npair_modify shift yes\n"
@@ -82,6 +84,14 @@ def test_wrong_numbers_are_told_with_their_likely_unit(argon, tmp_path):
     assert result.exit_code == 1
     assert "DIFFERS  stored energies" in result.output
     assert "look like Hartree" in result.output
+
+
+def test_a_source_in_other_units_is_written_and_read_again(tmp_path):
+    write_n2p2(SYMMETRY, tmp_path / "source", "Hartree-Bohr")
+    result = convert(tmp_path / "source", tmp_path / "target", "--units", "Hartree-Bohr")
+    assert result.exit_code == 0, result.output
+    assert "agrees   written and read again" in result.output
+    assert "in eV-Angstrom" in result.output
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def convert(
         if target is not None:
             written = format_by_name(to_format or kind.name)
         potential = read_potential(source, kind.name, symbols, units)
-        comparisons = _checks(potential, check, target, written, units)
+        comparisons = _checks(potential, check, target, written)
         if as_json:
             content = {
                 "source": str(source),
@@ -78,8 +78,9 @@ def convert(
             for one in comparisons:
                 mark = "agrees" if one.passed else "DIFFERS"
                 typer.echo(f"{mark:8} {one.name}: {one.sentence}")
-            if target is not None:
-                typer.echo(f"Wrote {target}")
+            if target is not None and written is not None:
+                unit = f", in {written.units[0]}" if written.units else ""
+                typer.echo(f"Wrote {target}{unit}")
         raise typer.Exit(0 if all(one.passed for one in comparisons) else 1)
 
 
@@ -88,7 +89,6 @@ def _checks(
     check: Path | None,
     target: Path | None,
     written: "PotentialFormat | None",
-    units: str | None,
 ) -> "list[Comparison]":
     from hyperatom.interchange.conversion import (
         check_derivatives,
@@ -112,7 +112,7 @@ def _checks(
             "Give the numbers of the source program, as ASE reads them.",
         )
     if target is not None and written is not None:
-        comparisons.append(write_and_compare(potential, target, written, configurations, units))
+        comparisons.append(write_and_compare(potential, target, written, configurations))
     return comparisons
 
 

@@ -195,7 +195,6 @@ def write_and_compare(
     target: Path,
     kind: PotentialFormat,
     configurations: Sequence[Configuration],
-    units: str | None = None,
 ) -> Comparison:
     """Write a potential, read it again, and compare the energies.
 
@@ -212,7 +211,7 @@ def write_and_compare(
     from ase.data import chemical_symbols
 
     symbols = tuple(chemical_symbols[number] for number in potential.species)
-    again = kind.read(Source(target, symbols, units or (kind.units[0] if kind.units else None)))
+    again = kind.read(Source(target, symbols, kind.units[0] if kind.units else None))
     difference = max(
         abs(again.evaluate(here).energy - potential.evaluate(here).energy) / here.n_atoms
         for here in configurations

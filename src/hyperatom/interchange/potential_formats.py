@@ -44,7 +44,8 @@ class PotentialFormat:
     | `recognises` | does a file or folder look like one?                                     |
     | `read`       | the potential of a source; raises `InputError` naming file and line      |
     | `write`      | writes a potential to a path; None where we cannot; raises `InputError`  |
-    | `units`      | units among which the user must choose; empty where the files say        |
+    | `units`      | units among which a reader must choose, the first is what `write` writes;|
+    |              | empty where the files say                                                |
     | `species`    | must the user say which species the files are for?                       |
     """
 
