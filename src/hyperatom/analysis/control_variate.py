@@ -79,6 +79,17 @@ class Judgements:
         scaled: Array = weight / mean
         return scaled
 
+    def recycled(self, values: Array) -> Array:
+        """The average of `values` (n, 2, ...) over both ends of each transition, (n, ...)."""
+        probability = self.probability.reshape(*self.probability.shape, *(1,) * (values.ndim - 2))
+        # What was never looked at (a veto, a failure) may hold anything.
+        taken: Array = np.sum(probability * np.where(probability > 0.0, values, 0.0), axis=1)
+        return taken
+
+    def by_walker(self, rows: Array) -> list[Array]:
+        """Rows (n, ...) of each walker."""
+        return [rows[self.walkers == walker] for walker in np.unique(self.walkers)]
+
     @property
     def overlap(self) -> float:
         """Kish's effective fraction <w>^2 / <w^2>: 1 for a perfect guide, 0 without overlap."""
@@ -126,19 +137,12 @@ def sharpen(
     shape = a.shape[2:]
     a, f = a.reshape(*a.shape[:2], -1), f.reshape(*f.shape[:2], -1)
     free = [np.asarray(one, dtype=np.float64).reshape(len(one), a.shape[2]) for one in guide]
-    probability, walkers = judgements.probability[:, :, None], judgements.walkers
-    taken = np.sum(probability * np.where(probability > 0.0, a, 0.0), axis=1)
-
-    def by_walker(rows: Array) -> list[Array]:
-        return [rows[walkers == walker] for walker in np.unique(walkers)]
-
+    taken = judgements.recycled(a)
     # What one independent sample of the reference is worth.
-    mean = taken.mean(axis=0)
-    square = np.sum(probability * np.where(probability > 0.0, (a - mean) ** 2, 0.0), axis=1)
-    variance = square.mean(axis=0)
+    variance = judgements.recycled((a - taken.mean(axis=0)) ** 2).mean(axis=0)
 
     def result(rows: Array, extra: Any, disagreement: float, helped: bool) -> Sharpened:
-        error = np.hypot(_error(by_walker(rows), shape), extra)
+        error = np.hypot(_error(judgements.by_walker(rows), shape), extra)
         with np.errstate(divide="ignore", invalid="ignore"):
             n_effective = np.where(error > 0.0, variance / error**2, np.nan)
         value = rows.mean(axis=0)
@@ -159,7 +163,7 @@ def sharpen(
     control = np.sum(np.where(weight > 0.0, weight * (f - free_mean), 0.0), axis=1)
 
     moving = control.std(axis=0) > 0.0
-    spread = np.hypot(curve_error(by_walker(control)), free_error)
+    spread = np.hypot(curve_error(judgements.by_walker(control)), free_error)
     with np.errstate(divide="ignore", invalid="ignore"):
         deviations = np.where(moving & (spread > 0.0), control.mean(axis=0) / spread, 0.0)
     disagreement = float(np.sqrt(np.sum(deviations**2) / max(int(moving.sum()), 1)))
@@ -186,10 +190,8 @@ def sharpen_mean(
     found = sharpen(values, controls, judgements, guide)
     if found.helped:
         return found.estimate(unit, kind)
-    a = np.asarray(values, dtype=np.float64)
-    taken = np.sum(judgements.probability * np.where(judgements.probability > 0.0, a, 0.0), axis=1)
-    chains = [taken[judgements.walkers == walker] for walker in np.unique(judgements.walkers)]
-    return estimate_mean(chains, unit, kind)
+    taken = judgements.recycled(np.asarray(values, dtype=np.float64))
+    return estimate_mean(judgements.by_walker(taken), unit, kind)
 
 
 def _error(chains: list[Array], shape: tuple[int, ...]) -> Array:

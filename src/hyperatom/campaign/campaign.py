@@ -272,7 +272,6 @@ class Campaign:
         if n_samples == 0:
             return
         self.monitor.phase("average", self.schedule)
-        produced = [self.chain.steps(walker, "produce") for walker in self.walkers]
         chain = GuideChain(
             self.guide_chain,
             self.reference.store,
@@ -281,11 +280,13 @@ class Campaign:
             self.start,
             self.settings.seed,
         )
-        for walker, steps in zip(self.walkers, produced, strict=True):
-            chain.hear(step.proposed_label for step in steps)
-            # Where the walker was before its first step, and after each.
-            earlier = self.chain.steps(walker)[-len(steps) - 1 :]
-            chain.hear(step.state_label for step in earlier)
+        produced = []
+        for walker in self.walkers:
+            # The step before the first that counts says where the walker was.
+            counted = self.chain.steps(walker)[-self.settings.produce.proposals - 1 :]
+            produced.append(counted[1:])
+            chain.hear(step.proposed_label for step in counted[1:])
+            chain.hear(step.state_label for step in counted)
         tasks = [
             pool.submit(chain.run, walker, n_samples, steps, self.monitor.free_sample)
             for walker, steps in zip(self.walkers, produced, strict=True)

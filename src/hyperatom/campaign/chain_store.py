@@ -17,6 +17,14 @@ from hyperatom.errors import RunDirectoryError
 
 FORMAT = "1"
 
+TABLES = """
+CREATE TABLE IF NOT EXISTS steps (
+    walker INTEGER, number INTEGER, phase TEXT, content TEXT, PRIMARY KEY (walker, number));
+CREATE TABLE IF NOT EXISTS seconds (
+    walker INTEGER, number INTEGER, content TEXT, PRIMARY KEY (walker, number));
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, content TEXT);
+"""
+
 Phase = Literal["start", "learn", "probe", "produce", "average"]
 
 
@@ -90,21 +98,7 @@ class ChainStore:
 
     def __post_init__(self) -> None:
         with self._plainly():
-            self._connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(
-                """
-                CREATE TABLE IF NOT EXISTS steps (
-                    walker INTEGER, number INTEGER, phase TEXT, content TEXT,
-                    PRIMARY KEY (walker, number));
-                CREATE TABLE IF NOT EXISTS seconds (
-                    walker INTEGER, number INTEGER, content TEXT, PRIMARY KEY (walker, number));
-                CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, content TEXT);
-                """
-            )
+            self._connection = open_database(self.path, TABLES, "FULL")
             self._connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (FORMAT,))
         if self.fact("format") != FORMAT:
             raise RunDirectoryError(
@@ -185,18 +179,25 @@ class ChainStore:
         with self._lock, self._plainly():
             return self._connection.execute(query, values).fetchall()
 
-    def _plainly(self) -> "_Plainly":
-        return plainly(self.path)
+    def _plainly(self) -> "Plainly":
+        return Plainly(self.path)
 
 
-def plainly(path: Path) -> "_Plainly":
-    """Turns SQLite's errors about the file `path` into plain words."""
-    return _Plainly(path)
+def open_database(path: Path, tables: str, synchronous: str) -> sqlite3.Connection:
+    """A database for several threads of one process, with its `tables` (SQL) made.
+
+    `synchronous` FULL survives a loss of power to the last row, NORMAL a kill -9.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.executescript(tables)
+    return connection
 
 
 @dataclass
-class _Plainly:
-    """Turns SQLite's errors into plain words."""
+class Plainly:
+    """Turns SQLite's errors about the file `path` into plain words."""
 
     path: Path
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.campaign.chain_store import Step, plainly
+from hyperatom.campaign.chain_store import Plainly, Step, open_database
 from hyperatom.configuration import Configuration
 from hyperatom.references.label_store import LabelStore
 from hyperatom.sampling.canonical import Canonical
@@ -29,6 +29,14 @@ from hyperatom.sampling.guided_trajectory import GuidedTrajectory
 from hyperatom.sampling.metropolis import ChainState, metropolis
 
 Array = NDArray[np.float64]
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS samples (
+    guide TEXT, walker INTEGER, number INTEGER, energy REAL, positions BLOB,
+    PRIMARY KEY (guide, walker, number));
+CREATE TABLE IF NOT EXISTS words (
+    guide TEXT, label TEXT, energy REAL, error REAL, PRIMARY KEY (guide, label));
+"""
 
 STREAM = 1
 """Sets the random numbers of this chain apart from those of the campaign's steps."""
@@ -43,21 +51,9 @@ class GuideChainStore:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
-        with plainly(self.path):
-            self._connection = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.executescript(
-                """
-                CREATE TABLE IF NOT EXISTS samples (
-                    guide TEXT, walker INTEGER, number INTEGER, energy REAL, positions BLOB,
-                    PRIMARY KEY (guide, walker, number));
-                CREATE TABLE IF NOT EXISTS words (
-                    guide TEXT, label TEXT, energy REAL, error REAL, PRIMARY KEY (guide, label));
-                """
-            )
+        with Plainly(self.path):
+            # A sample that a loss of power takes is made again, the same.
+            self._connection = open_database(self.path, TABLES, "NORMAL")
 
     def add_sample(
         self, guide: str, walker: int, number: int, energy: float, positions: Array
@@ -107,11 +103,11 @@ class GuideChainStore:
 
     def _write(self, table: str, *values: object) -> None:
         marks = ", ".join("?" * len(values))
-        with self._lock, plainly(self.path):
+        with self._lock, Plainly(self.path):
             self._connection.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", values)  # noqa: S608
 
     def _fetch(self, query: str, *values: object) -> list[Any]:
-        with self._lock, plainly(self.path):
+        with self._lock, Plainly(self.path):
             return self._connection.execute(query, values).fetchall()
 
 

@@ -104,10 +104,7 @@ class LiveDisplay:
 
     def _note(self) -> None:
         samples, when = self._sampled
-        if (
-            self.progress.phase in ("produce", "average")
-            and time.monotonic() - when > SAMPLE_EVERY_SECONDS
-        ):
+        if self.progress.counting and time.monotonic() - when > SAMPLE_EVERY_SECONDS:
             samples = self.progress.independent_samples()
             self._sampled = samples, time.monotonic()
         self._rows = list(describe(self.progress, samples))
@@ -186,7 +183,7 @@ def line(progress: Progress, *, finished: bool = False) -> str:
     ]
     if progress.phase == "average" and not finished:
         parts.append(f"{progress.free} of {progress.free_planned} samples of the guide")
-    if progress.phase in ("produce", "average"):
+    if progress.counting:
         parts.append(f"{progress.independent_samples():.1f} independent samples")
     if progress.failures:
         parts.append(f"{progress.failures} failed calls")
@@ -218,7 +215,7 @@ def describe(progress: Progress, samples: float) -> list[tuple[str, str]]:
         ("acceptance", judged),
         ("guide error", f"{_number(error, '.3g')} meV/atom{trend}"),
     ]
-    if progress.phase in ("produce", "average"):
+    if progress.counting:
         rows.append(("independent samples", f"{samples:.1f}"))
     if progress.phase == "average":
         rows.append(("samples of the guide", f"{progress.free} of {progress.free_planned}"))

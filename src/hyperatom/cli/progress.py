@@ -104,7 +104,7 @@ class Progress:
     def calls_planned(self) -> int:
         """Reference calls at the most, over the whole campaign."""
         learn = self.calls["start"] + self.calls["learn"] + self.calls["probe"]
-        if self.phase not in ("produce", "average"):
+        if not self.counting:
             learn = max(learn, self.settings.learn.calls)
         return learn + self.steps_planned
 
@@ -119,6 +119,11 @@ class Progress:
         return self.steps["produce"] >= self.steps_planned and self.free >= self.free_planned
 
     @property
+    def counting(self) -> bool:
+        """Is learning over, so that production is what is looked at?"""
+        return self.phase in ("produce", "average")
+
+    @property
     def free_planned(self) -> int:
         """Samples of the guide alone, over all walkers."""
         return self.settings.walkers * self.settings.produce.free_samples
@@ -128,7 +133,7 @@ class Progress:
 
         While learning, over the latest window of full paths; afterwards over all production.
         """
-        if self.phase in ("produce", "average"):
+        if self.counting:
             accepted = [accepted for _, accepted in self._counted()]
         else:
             accepted = list(self._full)
@@ -158,7 +163,7 @@ class Progress:
         if not self._recent:
             return nan
         left = self.steps_planned - self.steps["produce"]
-        if self.phase not in ("produce", "average"):
+        if not self.counting:
             left += max(0, self.settings.learn.calls - self.calls_made)
         side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
         # A sample of the guide takes what the guide takes in a step.

@@ -51,7 +51,6 @@ def read_frames(path: Path, limit: int = 20) -> list[Frame]:
     Raises `InputError` where there are none.
     """
     import ase.io
-    from ase.calculators.calculator import PropertyNotImplementedError
 
     try:
         found: list[Any] = list(ase.io.iread(str(path), index=f":{limit}"))
@@ -68,10 +67,7 @@ def read_frames(path: Path, limit: int = 20) -> list[Frame]:
         if atoms.calc is not None:
             results = atoms.calc.results
             if "energy" in results and "forces" in results:
-                try:
-                    stress = atoms.get_stress() if "stress" in results else None
-                except PropertyNotImplementedError:
-                    stress = None
+                stress = atoms.get_stress() if "stress" in results else None
                 evaluation = Evaluation(float(results["energy"]), results["forces"], stress)
         frames.append((from_ase(atoms), evaluation))
     return frames

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
 from hyperatom.interchange.gap_words import Words
-from hyperatom.interchange.potential_formats import PotentialFormat
+from hyperatom.interchange.potential_formats import PotentialFormat, head_of
 from hyperatom.potentials.compiled_potential import CompiledPotential
 from hyperatom.potentials.features.gaussian_density import GaussianDensity
 from hyperatom.potentials.gaussian_approximation import (
@@ -299,18 +299,11 @@ def _sparse(path: Path, coordinates: ET.Element, label: str) -> tuple[Array, Arr
     return np.array(numbers).reshape(len(entries), dimensions), np.array(weights)
 
 
-def _recognises(path: Path) -> bool:
-    if not path.is_file() or path.suffix != ".xml":
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return "<GAP_params" in file.read(10_000)
-
-
 FORMATS = [
     PotentialFormat(
         "gap",
         "Gaussian approximation potentials of gap_fit, an XML file with its sparseX files",
-        _recognises,
+        lambda path: path.suffix == ".xml" and "<GAP_params" in head_of(path),
         lambda source: read_gap(source.path),
     )
 ]

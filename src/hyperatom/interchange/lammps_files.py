@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hyperatom.errors import InputError
 from hyperatom.interchange.lammps import read_lammps
-from hyperatom.interchange.potential_formats import PotentialFormat, Source
+from hyperatom.interchange.potential_formats import PotentialFormat, Source, head_of
 from hyperatom.potentials.compiled_potential import CompiledPotential
 
 STYLES = {
@@ -68,12 +68,9 @@ def _commands(source: Source) -> tuple[list[str], dict[str, float] | None]:
 
 
 def _recognises(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    if _style(path) is not None:
+    if path.is_file() and _style(path) is not None:
         return True
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return re.search(r"^\s*pair_style\s", file.read(4000), re.M) is not None
+    return re.search(r"^\s*pair_style\s", head_of(path), re.M) is not None
 
 
 FORMATS = [

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
-from hyperatom.interchange.potential_formats import PotentialFormat
+from hyperatom.interchange.potential_formats import PotentialFormat, head_of
 from hyperatom.potentials.compiled_potential import CompiledPotential
 from hyperatom.potentials.neuroevolution import NeuroevolutionSettings, neuroevolution_potential
 from hyperatom.potentials.ziegler_repulsion import EXPONENTS, universal_parameters
@@ -268,18 +268,11 @@ def _repulsion(
     return parameters
 
 
-def _recognises(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().split(" ")[0].startswith("nep")
-
-
 FORMATS = [
     PotentialFormat(
         "nep",
         "neuroevolution potentials of GPUMD, a nep.txt",
-        _recognises,
+        lambda path: head_of(path).startswith("nep"),
         lambda source: read_nep(source.path),
     )
 ]

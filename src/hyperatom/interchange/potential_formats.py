@@ -58,6 +58,14 @@ class PotentialFormat:
     species: bool = False
 
 
+def head_of(path: Path) -> str:
+    """How a file begins, as text, to recognise it by; empty for a folder."""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(10_000)
+
+
 @cache
 def potential_formats() -> dict[str, PotentialFormat]:
     """All formats by name."""

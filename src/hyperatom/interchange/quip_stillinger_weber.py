@@ -15,7 +15,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from hyperatom.errors import InputError
-from hyperatom.interchange.potential_formats import PotentialFormat
+from hyperatom.interchange.potential_formats import PotentialFormat, head_of
 from hyperatom.potentials.classical.stillinger_weber import (
     StillingerWeberParameters,
     stillinger_weber,
@@ -108,18 +108,11 @@ def _place(path: Path, entry: ET.Element, name: str, species: tuple[int, ...]) -
     return species.index(number)
 
 
-def _recognises(path: Path) -> bool:
-    if not path.is_file() or path.suffix != ".xml":
-        return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return "<SW_params" in file.read(10_000)
-
-
 FORMATS = [
     PotentialFormat(
         "quip-sw",
         "Stillinger-Weber parameters of QUIP, an XML file with SW_params",
-        _recognises,
+        lambda path: path.suffix == ".xml" and "<SW_params" in head_of(path),
         lambda source: read_quip_stillinger_weber(source.path),
     )
 ]

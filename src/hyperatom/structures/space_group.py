@@ -9,8 +9,8 @@ from hyperatom.errors import InputError
 def space_group(configuration: Configuration, tolerance: float = 1e-3) -> str:
     """Symbol and number of the space group, such as `C2/m (12)`, within `tolerance` (Å).
 
-    Raises `InputError` for configurations that are not periodic in three directions, for those
-    that spglib cannot decide, and where spglib is missing.
+    Raises `InputError` for configurations that are not periodic in three directions, and for those
+    that spglib cannot decide.
     """
     if not configuration.periodic.all():
         raise InputError(
