@@ -1,25 +1,15 @@
 """The command line. Heavy libraries are loaded by the commands that need them, never here."""
 
-import json
-import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from hyperatom import __version__
 from hyperatom.cli.build import build
+from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
 from hyperatom.cli.potentials import convert
-from hyperatom.cli.problems import plainly, stoppable, terminable
-from hyperatom.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from hyperatom.campaign.certificate import Certificate
-    from hyperatom.campaign.settings import Settings
-    from hyperatom.cli.progress import Progress
+from hyperatom.cli.problems import terminable
+from hyperatom.cli.reporting import export, schema, verify, write_page
 
 TOUR = """
 First-principles ensembles, exactly, at machine-learning speed.
@@ -40,8 +30,6 @@ Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
 POTENTIALS = "Potentials of other programs"
 
-VERDICTS = {True: 0, False: 1, None: 3}
-
 app = typer.Typer(
     name="hyperatom",
     help=TOUR,
@@ -52,15 +40,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The input file, YAML.")]
-Run = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
-
-
-class What(StrEnum):
-    """What `export` writes."""
-
-    LABELS = "labels"
-    CHAIN = "chain"
+app.command(rich_help_panel=START)(init)
+app.command(rich_help_panel=START)(validate)
+app.command("run", rich_help_panel=START)(run_campaign)
+app.command(rich_help_panel=START)(build)
+app.command(rich_help_panel=WATCH)(resume)
+app.command(rich_help_panel=WATCH)(status)
+app.command("report", rich_help_panel=USE)(write_page)
+app.command(rich_help_panel=USE)(verify)
+app.command(rich_help_panel=USE)(export)
+app.command(rich_help_panel=USE)(schema)
+app.command(rich_help_panel=POTENTIALS)(convert)
 
 
 def run() -> None:
@@ -83,327 +73,3 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command(rich_help_panel=START)
-def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path(
-        "hyperatom.yaml"
-    ),
-) -> None:
-    """Write an input file with every setting explained."""
-    with plainly():
-        from hyperatom.campaign.settings import template
-
-        try:
-            with file.open("x", encoding="utf-8") as stream:
-                stream.write(template())
-        except FileExistsError:
-            raise InputError(
-                f"{file} exists already and is left alone.", "Give another name."
-            ) from None
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(
-                f"The folder {file.parent} does not exist.", "Make it first, or choose another."
-            ) from None
-        typer.echo(f"Wrote {file}. Edit it, then: hyperatom validate {file}")
-
-
-@app.command(rich_help_panel=START)
-def validate(
-    file: InputFile,
-    call: Annotated[
-        bool, typer.Option("--call", help="Ask the engine once, to foretell the time.")
-    ] = False,
-) -> None:
-    """Check an input file: settings, atoms, and that the engine really starts."""
-    with plainly():
-        text = _read(file)
-        from hyperatom.campaign.settings import load_settings
-
-        settings = load_settings(text, str(file))
-        typer.echo("settings       fine")
-        from hyperatom.campaign.assembly import make_reference, starting_configuration
-
-        configuration = starting_configuration(settings, file.parent)
-        typer.echo(f"configuration  {configuration.n_atoms} atoms")
-        reference = make_reference(settings, None, 1)
-        try:
-            calculator = settings.reference.calculator
-            typer.echo(f"engine         {calculator} starts")
-            seconds = reference.evaluate(configuration).seconds if call else None
-        finally:
-            reference.close()
-        typer.echo(f"forecast       {_forecast(settings, seconds)}")
-        typer.echo(f"Next: hyperatom run {file}")
-
-
-@app.command("run", rich_help_panel=START)
-def run_campaign(
-    file: InputFile,
-    directory: Annotated[
-        Path | None,
-        typer.Option("--directory", "-d", help="Where the run lives. Default: FILE's stem + -run."),
-    ] = None,
-    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
-) -> None:
-    """Learn, freeze, produce: the whole campaign, in a new run directory."""
-    path = directory if directory is not None else Path(f"{file.stem}-run")
-    with plainly(path):
-        text = _read(file)
-        from hyperatom.campaign.assembly import create
-
-        create(text, file, path)
-        _sample(path)
-        _finish(path, report)
-
-
-@app.command(rich_help_panel=WATCH)
-def resume(
-    directory: Run,
-    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
-    ask_again: Annotated[
-        bool,
-        typer.Option("--ask-again", help="Forget that calls failed: ask the engine once more."),
-    ] = False,
-) -> None:
-    """Go on with a run that was stopped, as if it never had been."""
-    with plainly(directory):
-        if ask_again:
-            _forget_failures(directory)
-        _sample(directory)
-        _finish(directory, report)
-
-
-@app.command(rich_help_panel=WATCH)
-def status(directory: Run) -> None:
-    """How far a run is; may be asked while it runs."""
-    with plainly(directory):
-        from rich.table import Table
-
-        from hyperatom.cli.display import describe
-
-        settings, progress = _progress(directory)
-        rows = describe(progress, progress.independent_samples())
-        table = Table.grid(padding=(0, 2))
-        if settings.title:
-            table.add_row("title", settings.title)
-        for name, value in rows:
-            table.add_row(name, value)
-        busy = _is_busy(directory)
-        if not progress.finished:
-            table.add_row(
-                "process",
-                "at work now" if busy else f"none: go on with 'hyperatom resume {directory}'",
-            )
-        _console().print(table, markup=False, highlight=False, soft_wrap=True)
-
-
-@app.command("report", rich_help_panel=USE)
-def write_page(directory: Run) -> None:
-    """Write report.html: averages with error bars, figures, certificate, cost, citations."""
-    with plainly(directory):
-        typer.echo(f"Report: {_write_report(directory)}")
-
-
-@app.command(rich_help_panel=USE)
-def verify(
-    directory: Run,
-    labels: Annotated[
-        int, typer.Option("--labels", min=0, help="Labels to compute anew with the engine.")
-    ] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
-) -> None:
-    """Check that a run is exact. Exit code: 0 passed, 1 failed, 3 undecided."""
-    with plainly(directory):
-        from hyperatom.campaign.verification import verify as certify
-
-        def progress(sentence: str, part: float) -> None:
-            if sys.stderr.isatty():
-                typer.echo(f"\r\033[K{part:4.0%} {sentence}", err=True, nl=False)
-
-        certificate = certify(directory, labels, progress)
-        if sys.stderr.isatty():
-            typer.echo("\r\033[K", err=True, nl=False)
-        typer.echo(certificate.to_json() if as_json else _in_words(certificate))
-        raise typer.Exit(VERDICTS[certificate.passed])
-
-
-@app.command(rich_help_panel=USE)
-def export(
-    directory: Run,
-    what: Annotated[
-        What, typer.Argument(help="Everything the reference said, or the sampled chain.")
-    ] = What.LABELS,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: DIR/labels.extxyz.")
-    ] = None,
-) -> None:
-    """Write labels or the sampled chain as extended XYZ, for other programs."""
-    with plainly(directory):
-        from hyperatom.campaign.run_directory import RunDirectory
-        from hyperatom.cli.export import write_chain, write_labels
-
-        opened = RunDirectory.open(directory, lock=False)
-        target = output if output is not None else opened.file(f"{what}.extxyz")
-        write = write_labels if what is What.LABELS else write_chain
-        try:
-            count = write(opened, target)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as problem:
-            raise InputError(
-                f"{target} cannot be written: {problem.strerror}.", "Choose another --output."
-            ) from None
-        typer.echo(f"Wrote {count} configurations to {target}")
-
-
-@app.command(rich_help_panel=USE)
-def schema() -> None:
-    """Print the JSON schema of the input file, for editors and programs."""
-    with plainly():
-        from hyperatom.campaign.settings import Settings
-
-        typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
-
-
-app.command(rich_help_panel=START)(build)
-app.command(rich_help_panel=POTENTIALS)(convert)
-
-
-def _forget_failures(directory: Path) -> None:
-    from hyperatom.campaign.run_directory import RunDirectory
-    from hyperatom.references.label_store import LabelStore
-
-    run = RunDirectory.open(directory, lock=True)
-    try:
-        with LabelStore(run.file("labels.db")) as store:
-            count = store.forget_failures()
-        run.log(f"forgot {count} failed calls, to ask again; steps already made stand")
-        typer.echo(f"Forgot {count} failed calls. Steps already made stand.")
-    finally:
-        run.close()
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"There is no input file {file}.", f"Write one with 'hyperatom init {file}'."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{file} is not a text file.", "Write one with 'hyperatom init' and edit it."
-        ) from None
-    except OSError as problem:
-        raise InputError(
-            f"{file} cannot be read: {problem.strerror}.", "Give the path of an input file."
-        ) from None
-
-
-def _sample(path: Path) -> None:
-    """Run a campaign to its end, in sight."""
-    from hyperatom.campaign.assembly import opened
-    from hyperatom.cli.display import make_display
-
-    _, progress = _progress(path)
-    display = make_display(progress, _console())
-    with opened(path, display) as campaign:
-
-        def stop() -> None:
-            display.close()
-            campaign.reference.close()
-
-        with stoppable(stop, path), display:
-            campaign.run()
-
-
-def _finish(path: Path, report: bool) -> None:
-    from hyperatom.campaign.run_directory import RunDirectory
-    from hyperatom.cli.display import line
-    from hyperatom.cli.export import write_chain
-
-    _, progress = _progress(path)
-    typer.echo(line(progress, finished=True))
-    opened = RunDirectory.open(path, lock=False)
-    count = write_chain(opened, opened.file("chain.extxyz"))
-    typer.echo(f"Chain: {opened.file('chain.extxyz')}, {count} configurations")
-    if report:
-        typer.echo(f"Report: {_write_report(path)}")
-    typer.echo(f"Next: hyperatom verify {path}")
-
-
-def _write_report(path: Path) -> Path:
-    from hyperatom.report.collect import collect
-    from hyperatom.report.page import write_report
-
-    target = path / "report.html"
-    write_report(collect(path), target)
-    return target
-
-
-def _progress(path: Path) -> "tuple[Settings, Progress]":
-    """How far the run on disk is; nobody's lock is needed."""
-    import numpy as np
-
-    from hyperatom.campaign.chain_store import ChainStore
-    from hyperatom.campaign.guide_chain import count_free_samples
-    from hyperatom.campaign.run_directory import RunDirectory
-    from hyperatom.campaign.settings import load_settings
-    from hyperatom.cli.progress import Progress
-
-    directory = RunDirectory.open(path, lock=False)
-    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
-    with np.load(directory.file("start.npz"), allow_pickle=False) as start:
-        n_atoms = len(start["numbers"])
-    if not directory.file("chain.db").exists():
-        return settings, Progress(settings, n_atoms)
-    chain = ChainStore(directory.file("chain.db"))
-    try:
-        # Seconds first: a step that arrives in between lacks only its wall time.
-        seconds = chain.seconds()
-        free = count_free_samples(directory.file("guide_chain.db"), chain.frozen())
-        return settings, Progress.of(settings, n_atoms, chain.steps(), seconds, free)
-    finally:
-        chain.close()
-
-
-def _is_busy(path: Path) -> bool:
-    """Does a process hold the run's lock?"""
-    import fcntl
-
-    try:
-        with (path / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _forecast(settings: "Settings", seconds: float | None) -> str:
-    produced = settings.walkers * settings.produce.proposals
-    total = settings.learn.calls + produced
-    text = (
-        f"at most {total} reference calls: {settings.learn.calls} to learn, {produced} to produce"
-    )
-    if seconds is None:
-        return text
-    from hyperatom.cli.display import duration
-
-    whole = duration(total * seconds)
-    return f"{text}; one takes {duration(seconds)}, so {whole} in the reference"
-
-
-def _in_words(certificate: "Certificate") -> str:
-    marks = {True: "passed   ", False: "FAILED   ", None: "undecided"}
-    lines = [
-        f"{marks[check.passed]}  {check.name}: {check.sentence}" for check in certificate.checks
-    ]
-    return "\n".join([*lines, certificate.verdict])
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console()
