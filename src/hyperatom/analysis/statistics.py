@@ -18,15 +18,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log10, nan
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyperatom.errors import InputError
+from hyperatom.trajectory import Kind as Kind
 
 Array = NDArray[np.float64]
-Kind = Literal["exact", "machine-learned dynamics"]
 Walkers = ArrayLike | Sequence[ArrayLike]
 """One series, a table (n_walkers, n_samples), or a list of series of unequal lengths."""
 
@@ -47,7 +47,7 @@ class Estimate:
     | `error`                | `unit`  | one standard error; NaN where nothing can be said        |
     | `n_effective`          | -       | number of independent samples behind it                  |
     | `autocorrelation_time` | samples | g = 1 + 2 sum rho, at least 1                            |
-    | `kind`                 | -       | sampled exactly, or by machine-learned dynamics          |
+    | `kind`                 | -       | how the samples came about, see `Kind`                   |
     """
 
     value: float
@@ -220,8 +220,8 @@ def curve_error(curves: Any) -> Array:
     """Standard error of the mean of each column of a series of curves, shape as one curve.
 
     `curves` has shape (n_samples, ...), or is a list of such, one per walker. Each column has its
-    own Sokal window. A column that never varies has error 0 if another one does (an empty bin of
-    a histogram), NaN if none does (a chain that never moved).
+    own Sokal window. A column that never varies (an empty bin of a histogram, a chain that never
+    moved) has error NaN: nothing can be said of it.
     """
     walkers = as_walkers([curves] if isinstance(curves, np.ndarray) else curves)
     samples = np.concatenate(walkers)
@@ -230,7 +230,7 @@ def curve_error(curves: Any) -> Array:
         return np.full(samples.shape[1:], nan)
     n_effective = len(samples) / sokal_inefficiency(walkers)
     spread = np.maximum(n_effective - 1.0, np.finfo(float).tiny)
-    return np.where(constant, 0.0, np.sqrt(samples.var(axis=0) / spread))
+    return np.where(constant, nan, np.sqrt(samples.var(axis=0) / spread))
 
 
 def block_jackknife(
@@ -243,33 +243,54 @@ def block_jackknife(
         error^2 = (B - 1)/B sum_b (f_b - mean f)^2           (Quenouille 1956; Kunsch 1989)
 
     `samples` is (n_samples, ...) or a list of such, one per walker; `function` takes (m, ...) and
-    returns a number or a curve. Blocks are consecutive, never across walkers, and five
+    returns a number or a curve. Blocks are consecutive, never across walkers, and ten
     autocorrelation times of the slowest column long, or shorter where that would leave fewer than
-    ten of them. Fewer than four samples: error NaN.
+    twenty of them. The error is widened by Student's factor for so many blocks, so that its band
+    holds the truth in 68 % of all cases. Fewer than four samples: error NaN.
     """
     given = [samples] if isinstance(samples, np.ndarray) else samples
     walkers = [walker for walker in as_walkers(given) if len(walker)]
     everything = np.concatenate(walkers)
     value = np.asarray(function(everything), dtype=np.float64)
+    label = jackknife_blocks(walkers, block_length)
+    n_blocks = int(label.max(initial=-1)) + 1
+    if n_blocks < 2:
+        return value, np.full(value.shape, nan)
+    replicas = np.stack([np.asarray(function(everything[label != b])) for b in range(n_blocks)])
+    return value, jackknife_error(replicas)
+
+
+def jackknife_blocks(
+    walkers: Sequence[Array], block_length: int | None = None
+) -> NDArray[np.int64]:
+    """The block of each sample, as `block_jackknife` has them; one block below four samples."""
+    everything = np.concatenate(walkers)
     n_samples = len(everything)
     if n_samples < 4:
-        return value, np.full(value.shape, nan)
+        return np.zeros(n_samples, dtype=np.int64)
     if block_length is None:
         moving = ~np.asarray(_constant(everything))
         g = np.where(moving, sokal_inefficiency(walkers), 1.0)
-        block_length = max(1, min(int(np.ceil(5.0 * g.max())), n_samples // 10))
+        block_length = max(1, min(int(np.ceil(10.0 * g.max())), n_samples // 20))
     labels = []
     n_blocks = 0
     for walker in walkers:
         here = max(1, len(walker) // block_length)
         labels.append(n_blocks + np.arange(len(walker)) * here // len(walker))
         n_blocks += here
-    if n_blocks < 2:
-        return value, np.full(value.shape, nan)
-    label = np.concatenate(labels)
-    replicas = np.stack([np.asarray(function(everything[label != b])) for b in range(n_blocks)])
-    error = np.sqrt((n_blocks - 1) * np.mean((replicas - replicas.mean(axis=0)) ** 2, axis=0))
-    return value, error
+    return np.concatenate(labels)
+
+
+def jackknife_error(replicas: Array) -> Array:
+    """Standard error from values (n_blocks, ...) that each leave out one block; never zero."""
+    from scipy.stats import t as student
+
+    n_blocks = len(replicas)
+    factor = float(student.ppf(0.8413, n_blocks - 1))
+    error = factor * np.sqrt(
+        (n_blocks - 1) * np.mean((replicas - replicas.mean(axis=0)) ** 2, axis=0)
+    )
+    return np.where(_constant(replicas), nan, error)
 
 
 def split_r_hat(series: Walkers) -> float:
