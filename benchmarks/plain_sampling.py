@@ -24,7 +24,7 @@ def tight_binding(configuration: Configuration) -> Forces:
     from ase import Atoms
     from tblite.ase import TBLite
 
-    from hyperatom.references.tblite import GFN1_XTB
+    from hyperatom.references.engines.tblite import GFN1_XTB
 
     def forces(positions: Array) -> tuple[float, Array]:
         atoms = Atoms(configuration.numbers, positions, cell=configuration.cell, pbc=True)

@@ -19,7 +19,7 @@ from hyperatom.interchange.ase_atoms import from_ase, to_ase
 from hyperatom.references import engine_process
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_process import EngineProcess, EngineTimeOut
-from hyperatom.references.tblite import GFN1_XTB
+from hyperatom.references.engines.tblite import GFN1_XTB
 from misbehaving_engines import BY_MASS
 
 TESTS = Path(__file__).parent
@@ -27,7 +27,7 @@ TESTS = Path(__file__).parent
 
 @pytest.fixture(autouse=True)
 def _engines_can_be_imported(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
 
 
 def atoms_at(x, periodic=(False, False, False)):

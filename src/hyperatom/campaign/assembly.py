@@ -15,11 +15,18 @@ from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import GuideSettings, Settings, load_settings
+from hyperatom.campaign.settings import (
+    EngineSettings,
+    GuideSettings,
+    Settings,
+    load_settings,
+)
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
-from hyperatom.references.ase_calculator import AseReference, EnginePreset
+from hyperatom.references.ase_calculator import AseReference
+from hyperatom.references.engine_catalogue import find_engine
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
 from hyperatom.structures.crystals import build_crystal, read_configuration
@@ -81,42 +88,47 @@ def check_configuration(configuration: Configuration) -> None:
         )
 
 
-def make_reference(settings: Settings, logs: Path | None, workers: int) -> AseReference:
-    """The engine named in the settings, in processes of its own."""
-    preset = engine_preset(settings)
+def make_reference(
+    settings: Settings, configuration: Configuration, logs: Path | None, workers: int
+) -> AseReference:
+    """The engine named in the settings, for a configuration, in processes of its own.
+
+    Raises `InputError` where it is not installed or cannot describe the configuration.
+    """
+    return _start(settings.reference, configuration, logs, workers)
+
+
+def make_cheap_reference(
+    settings: Settings, configuration: Configuration, logs: Path | None, workers: int
+) -> AseReference | None:
+    """The cheap engine of the pair, None where the input names none; errors as above."""
+    cheap = settings.reference.cheap
+    return None if cheap is None else _start(cheap, configuration, logs, workers)
+
+
+def _start(
+    wanted: EngineSettings, configuration: Configuration, logs: Path | None, workers: int
+) -> AseReference:
+    preset = engine_preset(wanted)
+    if lacking := preset.missing():
+        raise InputError(
+            f"The engine '{wanted.calculator}' lacks {lacking}.", f"Install it: {preset.install}"
+        )
     return AseReference.from_preset(
-        preset,
-        time_out=settings.reference.time_out,
-        threads=settings.reference.threads,
+        preset.prepared(configuration, wanted.k_points),
+        time_out=wanted.time_out,
+        threads=wanted.threads,
         workers=workers,
         log_directory=logs,
     )
 
 
-def engine_preset(settings: Settings) -> EnginePreset:
+def engine_preset(wanted: EngineSettings) -> EnginePreset:
     """Engine, keywords and citation.
 
-    Raises `InputError` for an engine that is neither embedded nor an import path.
+    Raises `InputError` for an engine that is neither known nor an import path.
     """
-    from hyperatom.references.tblite import GFN1_XTB, GFN2_XTB
-
-    wanted = settings.reference
-    embedded = {"gfn1-xtb": GFN1_XTB, "gfn2-xtb": GFN2_XTB}
-    if wanted.calculator in embedded:
-        preset = embedded[wanted.calculator]
-        return EnginePreset(
-            preset.calculator,
-            {**preset.keywords, **wanted.keywords},
-            {**preset.retry_keywords, **wanted.retry_keywords},
-            preset.citation,
-            preset.doi,
-        )
-    if not wanted.calculator.startswith("ase:"):
-        raise InputError(
-            f"'{wanted.calculator}' is not an engine that hyperatom knows.",
-            f"Use one of {', '.join(embedded)}, or 'ase:module.Class' for any ASE calculator.",
-        )
-    return EnginePreset(wanted.calculator, wanted.keywords, wanted.retry_keywords)
+    return find_engine(wanted.calculator, wanted.keywords, wanted.retry_keywords)
 
 
 def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
@@ -139,7 +151,10 @@ def create(text: str, source: Path, path: Path) -> None:
     settings, kept = prepare_input(text, source)
     start = starting_configuration(settings, source.parent)
     # Starting the engine once shows whether it is installed and takes its keywords.
-    make_reference(settings, None, 1).close()
+    make_reference(settings, start, None, 1).close()
+    cheap = make_cheap_reference(settings, start, None, 1)
+    if cheap is not None:
+        cheap.close()
     check_baseline(settings, source.parent, start)
     directory = RunDirectory.create(path, kept)
     try:
@@ -218,7 +233,7 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
         start = load_configuration(directory.file("start.npz"))
         workers = min(settings.walkers, os.cpu_count() or 1)
-        engine = make_reference(settings, directory.file("engines"), workers)
+        engine = make_reference(settings, start, directory.file("engines"), workers)
         closing.append(engine.close)
         labels = LabelStore(directory.file("labels.db"))
         closing.append(labels.close)

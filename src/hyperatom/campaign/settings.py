@@ -6,10 +6,10 @@ One class per section; the schema, the checks, the template and the documentatio
 import difflib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hyperatom.errors import InputError
 
@@ -37,19 +37,31 @@ class ConfigurationSettings(Section):
         return self
 
 
-class ReferenceSettings(Section):
-    """The first-principles engine that judges."""
+class EngineSettings(Section):
+    """An engine, by name or by import path."""
 
     calculator: str = Field(
         "gfn1-xtb",
-        description="'gfn1-xtb' (embedded), or 'ase:module.Class' for any ASE calculator",
+        validation_alias=AliasChoices("calculator", "engine"),
+        description="name of an engine ('hyperatom engines'), or 'ase:module.Class'",
     )
     keywords: dict[str, Any] = Field({}, description="keyword arguments of the ASE calculator")
     retry_keywords: dict[str, Any] = Field(
         {}, description="keywords changed when a failed call is tried once more"
     )
+    k_points: tuple[Repeat, Repeat, Repeat] | None = Field(
+        None, description="Gamma-centred mesh, the same for every cell; null: 0.3 Å^-1 apart"
+    )
     time_out: float = Field(3600.0, gt=0, description="seconds after which a call has failed")
     threads: int = Field(1, ge=1, description="threads of each engine process")
+
+
+class ReferenceSettings(EngineSettings):
+    """The first-principles engine that judges."""
+
+    cheap: EngineSettings | None = Field(
+        None, description="a cheaper engine that judges first; the expensive one has the last word"
+    )
 
 
 class BaselineSettings(Section):
@@ -197,6 +209,7 @@ def _known_keys(path: list[str]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
         model = field.annotation if field else None
+        model = next((kind for kind in get_args(model) if isinstance(kind, type)), model)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
     return list(model.model_fields)

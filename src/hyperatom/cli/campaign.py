@@ -59,7 +59,7 @@ def validate(
 
         configuration = starting_configuration(settings, file.parent)
         typer.echo(f"configuration  {configuration.n_atoms} atoms")
-        reference = make_reference(settings, None, 1)
+        reference = make_reference(settings, configuration, None, 1)
         try:
             calculator = settings.reference.calculator
             typer.echo(f"engine         {calculator} starts")

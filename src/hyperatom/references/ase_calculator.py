@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.engine_message import Message, unpack
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.engine_process import (
     EngineCrash,
     EngineException,
@@ -29,26 +30,6 @@ from hyperatom.references.engine_process import (
 )
 
 _LOOK_AT_OUTPUT = "Look at the engine's own output and at the configuration."
-
-
-@dataclass(frozen=True)
-class EnginePreset:
-    """An engine with settings known to work, and whom to cite.
-
-    | field            | meaning                                                            |
-    |------------------|--------------------------------------------------------------------|
-    | `calculator`     | import path of an ASE calculator                                   |
-    | `keywords`       | its keywords                                                       |
-    | `retry_keywords` | what changes in the second attempt; not the converged energy       |
-    | `citation`       | authors, title, journal                                            |
-    | `doi`            | of the citation                                                    |
-    """
-
-    calculator: str
-    keywords: Mapping[str, Any]
-    retry_keywords: Mapping[str, Any] = field(default_factory=dict)
-    citation: str = ""
-    doi: str = ""
 
 
 @dataclass(frozen=True, eq=False)

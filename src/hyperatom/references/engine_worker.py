@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import pkgutil
 import resource
@@ -52,7 +53,7 @@ def main() -> None:
     except _UnusableError as unusable:
         send(channel, {"problem": unusable.problem, "cure": unusable.cure})
         return
-    send(channel, {"version": engine_version(hello["calculator"])})
+    send(channel, {"version": _version(engine.make, hello)})
 
     # What is loaded by now stays: the collector, run after each request, need not look at it again.
     gc.freeze()
@@ -223,12 +224,20 @@ def _suggestion(name: str, known: list[str]) -> str:
 def _check_spelling(make: Callable[..., Any], keywords: Message) -> None:
     """ASE calculators swallow unknown keywords; catch those that look like a slip of the pen."""
     known = list(getattr(make, "default_parameters", None) or ())
+    if not known and inspect.isfunction(make):
+        known = list(inspect.signature(make).parameters)
     for keyword in keywords:
         near = difflib.get_close_matches(keyword, known, 1, cutoff=0.85)
         if keyword not in known and near:
             raise _UnusableError(
                 f"The engine has no keyword '{keyword}'.", f"Did you mean '{near[0]}'?"
             )
+
+
+def _version(make: Callable[..., Any], hello: Message) -> str:
+    """What `make` says of its engine, or the package behind the import path."""
+    spoken = getattr(make, "engine_version", None)
+    return str(spoken(**hello["keywords"])) if spoken else engine_version(hello["calculator"])
 
 
 def engine_version(path: str) -> str:

@@ -221,7 +221,7 @@ def _certificate(directory: RunDirectory) -> Certificate:
 
 
 def _citations(settings: Settings) -> tuple[Citation, ...]:
-    preset = engine_preset(settings)
+    preset = engine_preset(settings.reference)
     found = citations_of(METHODS)
     if not preset.citation:
         return found
