@@ -205,7 +205,7 @@ def test_misbehaviour_is_a_failure_and_the_next_evaluation_is_fine(shared_engine
 @pytest.fixture(scope="module")
 def shared_engine():
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTHONPATH", str(TESTS))
+        environment.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
         with engine("by_mass") as reference:
             yield reference
 
