@@ -1,4 +1,4 @@
-"""H5MD: trajectories in HDF5 (de Buyl et al., Comput. Phys. Commun. 185, 1546 (2014)).
+"""H5MD: trajectories in HDF5 (de Buyl et al., Computer Physics Communications 185, 1546 (2014)).
 
 Frames are read when they are needed. Lengths and times are converted by the file's `unit`
 attributes; without one, Å and fs are taken.
