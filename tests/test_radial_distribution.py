@@ -185,8 +185,8 @@ def test_files(small: RadialDistributionResult, tmp_path: Path) -> None:
     small.to_json(tmp_path / "g.json")
     content = json.loads((tmp_path / "g.json").read_text())
     assert content["kind"] == "exact"
-    assert content["r"]["unit"] == "angstrom"
-    assert content["pairs"]["O-O"]["g"] == pytest.approx(small.g["O-O"].tolist())
+    assert content["x"]["unit"] == "angstrom"
+    assert content["curves"]["O-O"]["y"] == pytest.approx(small.g["O-O"].tolist())
 
 
 def test_plot(small: RadialDistributionResult) -> None:

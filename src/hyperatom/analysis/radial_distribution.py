@@ -1,6 +1,5 @@
 """Radial distribution functions: how many neighbours at which distance, with error bands."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hyperatom.analysis.observation import Axis, Curve, Observation
 from hyperatom.analysis.statistics import (
     Array,
     Estimate,
@@ -20,8 +20,9 @@ from hyperatom.analysis.statistics import (
     curve_error,
     estimate_mean,
 )
-from hyperatom.configuration import Configuration
+from hyperatom.analysis.weighted import Samples, as_trajectory, by_label, linearised
 from hyperatom.errors import InputError
+from hyperatom.trajectory import Trajectory
 
 TOTAL: Final = "total"
 """Name of the pair that counts all atoms alike."""
@@ -132,7 +133,7 @@ class RadialDistributionResult:
             return float(self.r[top])
 
         rows = self.weights[:, None] * np.insert(curves[:, window], 0, 1.0, axis=1)
-        position, error = block_jackknife(vertex, _by_walker(rows, self.walkers))
+        position, error = block_jackknife(vertex, by_label(rows, self.walkers))
         height = self._mean(curves[:, max(0, top - 1) : top + 2].mean(axis=1), "")
         shell_end = float(self.r[end - 1] + self.r[0])
         return FirstPeak(
@@ -162,45 +163,45 @@ class RadialDistributionResult:
         distance: Array = np.where(inside > 0, counts @ self.r[:end] / np.maximum(inside, 1), nan)
         return distance
 
+    @cached_property
+    def observation(self) -> Observation:
+        """The same as every observable returns it, first shells among its numbers."""
+        curves, numbers = {}, {}
+        for pair in self.pairs:
+            curves[pair] = Curve(self.r, self.g[pair], self.error[pair], self.n_effective[pair])
+            if pair == TOTAL or not self.counts[pair].any():
+                continue
+            peak = self.first_peak(pair)
+            numbers[f"{pair} first peak"] = peak.position
+            numbers[f"{pair} height of the first peak"] = peak.height
+            numbers[f"{pair} mean distance in the first shell"] = peak.mean_distance
+            numbers[f"{pair} coordination"] = peak.coordination
+        return Observation(
+            "radial distribution function",
+            self.kind,
+            self.n_configurations,
+            Axis("r", "Å"),
+            Axis("g"),
+            curves,
+            numbers,
+        )
+
     def to_csv(self, path: Path | str) -> None:
         """One row per bin: r in Å, then g and its standard error for each pair."""
-        names = [text for pair in self.pairs for text in (f"g {pair}", f"error {pair}")]
-        columns = [c for pair in self.pairs for c in (self.g[pair], self.error[pair])]
-        lines = [",".join(["r (angstrom)", *names])]
-        lines += [",".join(f"{x:.10g}" for x in row) for row in zip(self.r, *columns, strict=True)]
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.observation.to_csv(path)
 
     def to_json(self, path: Path | str) -> None:
         """Everything but the counts, with units; NaN becomes null."""
-        content = {
-            "quantity": "radial distribution function",
-            "kind": self.kind,
-            "n_configurations": self.n_configurations,
-            "r": {"unit": "angstrom", "values": self.r.tolist()},
-            "pairs": {
-                pair: {
-                    "g": _numbers(self.g[pair]),
-                    "error": _numbers(self.error[pair]),
-                    "n_effective": _numbers([self.n_effective[pair]])[0],
-                }
-                for pair in self.pairs
-            },
-        }
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        self.observation.to_json(path)
 
-    def plot(self, axes: Any, pairs: Sequence[str] | None = None) -> None:
+    def plot(self, axes: Any = None, pairs: Sequence[str] | None = None) -> Any:
         """Draw curves with bands of two standard errors into matplotlib `axes`."""
-        for pair in pairs or self.pairs:
-            name = self._name(pair)
-            g, error = self.g[name], 2.0 * np.nan_to_num(self.error[name])
-            (line,) = axes.plot(self.r, g, label=name.replace("-", "–"))
-            axes.fill_between(
-                self.r, g - error, g + error, color=line.get_color(), alpha=0.3, linewidth=0
-            )
+        axes = self.observation.plot(axes, [self._name(pair) for pair in pairs or self.pairs])
         axes.set_xlabel("distance r (Å)")
         axes.set_ylabel("g(r)")
         axes.set_xlim(0.0, self.r[-1] + self.r[0])
         axes.set_ylim(bottom=0.0)
+        return axes
 
     def _name(self, pair: str) -> str:
         for name in (pair, "-".join(reversed(pair.split("-")))):
@@ -220,8 +221,8 @@ class RadialDistributionResult:
         usable = np.isfinite(values)
         if not usable.any():
             return Estimate(nan, nan, 0.0, 1.0, unit, self.kind)
-        linear = _linearised(values[usable], self.weights[usable])
-        return estimate_mean(_by_walker(linear, self.walkers[usable]), unit, self.kind)
+        linear = linearised(values[usable], self.weights[usable])
+        return estimate_mean(by_label(linear, self.walkers[usable]), unit, self.kind)
 
     def _shell(self, name: str) -> tuple[int, int]:
         """Highest bin of the first peak, and the first bin behind the shell."""
@@ -276,51 +277,37 @@ class RadialDistribution:
 
     def compute(
         self,
-        configurations: Sequence[Configuration],
+        samples: Samples,
         weights: ArrayLike | None = None,
         walkers: ArrayLike | None = None,
-        kind: Kind = "machine-learned dynamics",
+        kind: Kind | None = None,
     ) -> RadialDistributionResult:
         """Count the pairs of successive configurations of a run, repeated (rejected) ones again.
 
-        `weights` (n_conf,) reweight configurations; `walkers` (n_conf,) are integers that tell
-        chains apart, each in its order of time. Raises `InputError` without configurations, where
-        the composition changes, or for impossible weights.
+        `samples` is a trajectory; or configurations, with `weights` (n_conf,), `walkers` (n_conf,)
+        (integers that tell chains apart, each in its order of time) and `kind` beside them. Raises
+        `InputError` without configurations, where the composition changes, or for impossible
+        weights.
         """
-        if not configurations:
-            raise InputError("A radial distribution needs at least one configuration.")
-        numbers = np.sort(configurations[0].numbers)
-        if any(not np.array_equal(np.sort(c.numbers), numbers) for c in configurations):
-            raise InputError(
-                "The configurations differ in their numbers of atoms.",
-                "Average configurations of one composition at a time.",
-            )
-        n_configurations = len(configurations)
-        weight = _checked_weights(weights, n_configurations)
-        walker = np.asarray(np.zeros(n_configurations) if walkers is None else walkers, np.int64)
-        if walker.shape != (n_configurations,):
-            raise InputError(f"{n_configurations} configurations need as many walker labels.")
-
-        counts, n_atoms = self._count(configurations)
+        trajectory = as_trajectory(samples, weights, walkers, kind)
+        weight, walker = trajectory.weights, trajectory.walkers
+        counts, n_atoms, volumes = self._count(trajectory)
         r = (np.arange(self.bins) + 0.5) * self.r_max / self.bins
-        if all(c.periodic.all() for c in configurations):
-            volumes = np.array([c.volume for c in configurations])
-        else:
+        if not trajectory.periodic.all():
             mean_pairs = float(np.average(counts[TOTAL].sum(axis=1), weights=weight))
             sphere = 4.0 / 3.0 * np.pi * self.r_max**3
-            volumes = np.full(n_configurations, sphere * len(numbers) ** 2 / max(mean_pairs, 1.0))
+            density = sphere * trajectory.n_atoms**2 / max(mean_pairs, 1.0)
+            volumes = np.full(len(trajectory), density)
 
         series = {
-            pair: _linearised(_normalised(table, volumes, r, *_members(pair, n_atoms)), weight)
+            pair: linearised(_normalised(table, volumes, r, *_members(pair, n_atoms)), weight)
             for pair, table in counts.items()
         }
         return RadialDistributionResult(
             r=r,
             g={pair: curves.mean(axis=0) for pair, curves in series.items()},
-            error={
-                pair: curve_error(_by_walker(curves, walker)) for pair, curves in series.items()
-            },
-            kind=kind,
+            error={pair: curve_error(by_label(curves, walker)) for pair, curves in series.items()},
+            kind=trajectory.kind,
             counts=counts,
             volumes=volumes,
             n_atoms=n_atoms,
@@ -329,40 +316,53 @@ class RadialDistribution:
         )
 
     def _count(
-        self, configurations: Sequence[Configuration]
-    ) -> tuple[dict[str, NDArray[np.int32]], dict[str, int]]:
+        self, trajectory: Trajectory
+    ) -> tuple[dict[str, NDArray[np.int32]], dict[str, int], Array]:
         from ase.data import chemical_symbols
         from vesin import NeighborList
 
-        species = configurations[0].species[::-1]
+        numbers = trajectory.numbers
+        species, ascending = np.unique(numbers, return_inverse=True)
+        n_species = len(species)
+        species = species[::-1]
+        kinds = (n_species - 1 - ascending).astype(np.int32)
         symbols = [str(chemical_symbols[z]) for z in species]
-        pairs = list(combinations_with_replacement(range(len(species)), 2))
-        neighbours = NeighborList(cutoff=self.r_max, full_list=True, n_threads=1)
-        tables = np.zeros((len(pairs) + 1, len(configurations), self.bins), dtype=np.int32)
-        previous: str | None = None
-        for step, configuration in enumerate(configurations):
-            digest = configuration.digest()
-            if digest == previous:  # a rejected proposal: the same atoms once more
-                tables[:, step] = tables[:, step - 1]
-                continue
-            previous = digest
-            kinds = len(species) - 1 - np.searchsorted(species[::-1], configuration.numbers)
-            i, j, distance = neighbours.compute(
-                configuration.positions, configuration.cell, configuration.periodic, "ijd"
-            )
-            bins = (distance * (self.bins / self.r_max)).astype(np.int64)
-            kept = bins < self.bins
-            index = (kinds[i] * len(species) + kinds[j]) * self.bins + bins
-            table = np.bincount(index[kept], minlength=len(species) ** 2 * self.bins)
-            table = table.reshape(len(species), len(species), self.bins)
-            for p, (a, b) in enumerate(pairs):
-                tables[p, step] = table[a, b]
-            tables[-1, step] = table.sum(axis=(0, 1))
+        pairs = list(combinations_with_replacement(range(n_species), 2))
+        # Half a list: each pair once, counted twice.
+        neighbours = NeighborList(cutoff=self.r_max, full_list=False)
+        quantities = "d" if n_species == 1 else "ijd"
+        tables = np.zeros((len(pairs) + 1, len(trajectory), self.bins), dtype=np.int32)
+        volumes = np.zeros(len(trajectory))
+        previous: tuple[Array, Array] | None = None
+        for window, frames in trajectory.chunks():
+            volumes[window] = np.abs(np.linalg.det(frames.cells))
+            for step, positions, cell in zip(
+                range(window.start, window.stop), frames.positions, frames.cells, strict=True
+            ):
+                if previous is not None and all(
+                    np.array_equal(*two) for two in zip(previous, (positions, cell), strict=True)
+                ):  # a rejected proposal: the same atoms once more
+                    tables[:, step] = tables[:, step - 1]
+                    continue
+                previous = positions, cell
+                *ends, distance = neighbours.compute(
+                    positions, cell, trajectory.periodic, quantities
+                )
+                # The last bin collects what lies at the very end.
+                index = (distance * (self.bins / self.r_max)).astype(np.int32)
+                width = self.bins + 1
+                if ends:
+                    index += (kinds[ends[0]] * n_species + kinds[ends[1]]) * width
+                table = np.bincount(index, minlength=n_species**2 * width)
+                table = table.reshape(n_species, n_species, width)[:, :, : self.bins]
+                table = table + table.transpose(1, 0, 2)
+                for p, (a, b) in enumerate(pairs):
+                    tables[p, step] = table[a, b]
+                tables[-1, step] = table.sum(axis=(0, 1))
         names = [f"{symbols[a]}-{symbols[b]}" for a, b in pairs] + [TOTAL]
-        numbers = configurations[0].numbers
         n_atoms = {s: int((numbers == z).sum()) for s, z in zip(symbols, species, strict=True)}
         n_atoms[TOTAL] = len(numbers)
-        return dict(zip(names, tables, strict=True)), n_atoms
+        return dict(zip(names, tables, strict=True)), n_atoms, volumes
 
 
 def _members(name: str, n_atoms: dict[str, int]) -> tuple[int, int]:
@@ -377,34 +377,3 @@ def _normalised(
     shell = 4.0 / 3.0 * np.pi * ((r + half) ** 3 - (r - half) ** 3)
     curves: Array = counts * (volumes / (n_first * n_second))[:, None] / shell
     return curves
-
-
-def _linearised(values: Array, weights: Array) -> Array:
-    """A series whose plain mean is the weighted mean, and whose error is that of the ratio.
-
-    <w x>/<w> varies, to first order, like the mean of w (x - m)/<w>.
-    """
-    factor = (weights / weights.mean()).reshape(-1, *(1,) * (values.ndim - 1))
-    mean = (factor * values).mean(axis=0)
-    series: Array = mean + factor * (values - mean)
-    return series
-
-
-def _by_walker(values: Array, walkers: NDArray[np.int64]) -> list[Array]:
-    return [values[walkers == label] for label in np.unique(walkers)]
-
-
-def _checked_weights(weights: ArrayLike | None, n_configurations: int) -> Array:
-    if weights is None:
-        return np.ones(n_configurations)
-    given = np.asarray(weights, dtype=np.float64)
-    if given.shape != (n_configurations,) or not (given >= 0.0).all() or not given.sum() > 0.0:
-        raise InputError(
-            f"{n_configurations} configurations need as many weights, none negative or missing, "
-            "not all zero."
-        )
-    return np.asarray(given / given.mean())
-
-
-def _numbers(values: ArrayLike) -> list[float | None]:
-    return [float(x) if np.isfinite(x) else None for x in np.asarray(values)]
