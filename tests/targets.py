@@ -109,15 +109,17 @@ class Chain:
 
     @property
     def balance(self) -> np.ndarray:
-        """min(1, exp(-beta dH)) - 2 [dH < 0] of each proposal judged; its mean is zero.
+        """min(1, exp(-beta dH)) - 2 [dH < 0] - [dH = 0] of each proposal judged; its mean is zero.
 
         Like Creutz's <exp(-beta dH)> = 1 it follows from p(-dH) = exp(-beta dH) p(dH), but it is
         bounded, so that a short run has an honest error bar.
         """
         log_acceptance = np.array([t.log_acceptance for t in self.transitions])
         judged = np.isfinite(log_acceptance)
-        sign = np.where(judged, log_acceptance > 0.0, False)
-        return np.where(judged, np.exp(np.minimum(log_acceptance, 0.0)), 0.0) - 2.0 * sign
+        level = np.abs(log_acceptance) < 1e-9
+        uphill = np.where(level, 1.0, 2.0 * (log_acceptance > 0.0))
+        probability = np.exp(np.minimum(np.where(judged, log_acceptance, 0.0), 0.0))
+        return np.where(judged, probability - uphill, 0.0)
 
 
 def sample(

@@ -55,3 +55,22 @@ def wrap(
     """The images of positions inside the cell along its periodic directions; (n_atoms, 3) in Å."""
     translations = lattice_translations(positions, cell, periodic)
     return positions - translations @ complete_cell(cell, periodic)
+
+
+def shortest_images(
+    vectors: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """The shortest of the periodic images of each vector; (..., 3) in Å.
+
+    Shortest among the image nearest in fractional coordinates and its 26 neighbours, which are
+    enough unless the cell is so skewed that a reduced one should be used.
+    """
+    complete = complete_cell(cell, periodic)
+    fractional = vectors @ np.linalg.inv(complete)
+    wrapped = vectors - np.where(periodic, np.rint(fractional), 0.0) @ complete
+    steps = [(-1, 0, 1) if along else (0,) for along in periodic]
+    images = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3) @ complete
+    every = wrapped[..., None, :] + images
+    nearest = np.argmin(np.einsum("...k,...k->...", every, every), axis=-1)
+    shortest: NDArray[np.float64] = np.take_along_axis(every, nearest[..., None, None], axis=-2)
+    return shortest[..., 0, :]
