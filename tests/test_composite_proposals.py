@@ -1,11 +1,13 @@
 """Proposals made of others, and those of alloys: exact averages, and what their proofs rest on."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 import cases_composite
 from cases_composite import CUBE, LAYER, SWAP, TRUTH, WELLS, Formula, layer_hop, nested_wells
-from exact_rows import CASES, SEEDS, assert_all_within
+from exact_rows import CASES, SEEDS, assert_all_within, rows_of
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposed
 from hyperatom.errors import InputError, ReferenceFailure
@@ -17,7 +19,7 @@ from hyperatom.sampling.mixture import Mixture
 from hyperatom.sampling.nested_chain import NestedChain
 from hyperatom.sampling.swap import Swap
 from hyperatom.sampling.vacancy_hop import VacancyHop
-from targets import sample
+from targets import isolated, sample
 
 COMPOSITE = [name for name, run in CASES.items() if run.__module__ == cases_composite.__name__]
 
@@ -89,6 +91,36 @@ def test_no_way_leads_out_of_where_no_way_leads_in() -> None:
     assert "no energy here" in str(nested.propose(right, rng).veto)
     ends = [nested.propose(left, rng).configuration.positions[0, 0] for _ in range(100)]
     assert max(ends) <= 0.0
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """On levels 0, 1, 2 of a ladder of heights x: exchanges two of them, every other time."""
+
+    one: int
+    other: int
+
+    def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
+        level = round(configuration.positions[0, 0])
+        levels = {self.one: self.other, self.other: self.one}
+        there = levels.get(level, level) if rng.random() < 0.5 else level
+        return Proposed(configuration.with_positions(np.array([[float(there), 0, 0]])), 0.0)
+
+
+def test_unlike_moves_go_there_and_back() -> None:
+    """In one direction only, they would lead round and round: 0 -> 2 -> 1 -> 0."""
+    flat = Formula(lambda configuration: 0.0)
+    energies = WELLS.thermal_energy * np.array([0.0, 1.0, 0.3])
+    steep = Formula(lambda configuration: float(energies[round(configuration.positions[0, 0])]))
+    nested = NestedChain(flat, WELLS.ensemble, [Exchange(0, 1), Exchange(1, 2)])
+    start = isolated([[0.0, 0.0, 0.0]], [1.0])
+    chain = sample(nested, steep, WELLS.ensemble, start, 20_000, 8)
+    levels = np.rint(chain.positions[:, 0, 0])
+    exact = np.exp(-energies / WELLS.thermal_energy)
+    rows = []
+    for level, share in enumerate(exact / exact.sum()):
+        rows += rows_of(f"level {level}", [(levels == level).astype(float)], float(share))
+    assert_all_within(rows)
 
 
 def test_the_moves_of_a_mixture_are_made_as_often_as_wanted() -> None:
