@@ -5,10 +5,11 @@ evaluation = reference.evaluate(configuration)
 """
 
 import json
+import platform
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,14 @@ _LOOK_AT_OUTPUT = "Look at the engine's own output and at the configuration."
 
 @dataclass(frozen=True, eq=False)
 class EngineEvaluation(Evaluation):
-    """An evaluation by an engine, and the number of attempts it took."""
+    """An evaluation by an engine, the attempts it took, on which `host`, and what was said beside.
+
+    `notes` may hold `scf_cycles` and `warnings`.
+    """
 
     attempts: int = 1
+    host: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AseReference:
@@ -54,6 +60,9 @@ class AseReference:
     `time_out` in s (None: wait for ever). With more than one of `threads` most engines sum in an
     order of their own and are no longer reproducible to the bit. Up to `workers` evaluations run
     at the same time, asked for from as many threads. The engines' output goes to `log_directory`.
+    `cores` are the processor cores that each worker may use (none: all).
+
+    `description` holds what makes an equal engine elsewhere: `AseReference(**description)`.
 
     `identity` knows the version of the Python package. Where that only drives another program,
     name the program's version in `note`.
@@ -72,6 +81,7 @@ class AseReference:
         workers: int = 1,
         log_directory: Path | None = None,
         note: str = "",
+        cores: Sequence[Sequence[int]] = (),
     ) -> None:
         self.calculator = calculator.removeprefix("ase:")
         self.keywords = dict(keywords or {})
@@ -83,6 +93,11 @@ class AseReference:
             **({"note": note} if note else {}),
         }
         _canonical(settings)
+        self.description: dict[str, Any] = {
+            **settings,
+            "time_out": time_out,
+            "threads": threads,
+        }
         if log_directory is not None:
             log_directory.mkdir(parents=True, exist_ok=True)
         self._processes = [
@@ -92,6 +107,7 @@ class AseReference:
                 time_out=time_out,
                 threads=threads,
                 log=log_directory / f"engine-{number}.log" if log_directory else None,
+                cores=cores[number - 1] if cores else (),
             )
             for number in range(1, workers + 1)
         ]
@@ -100,6 +116,8 @@ class AseReference:
         for process in reversed(self._processes):
             self._idle.put(process)
         self._closed = threading.Event()
+        self._attempts: dict[int, EngineProcess] = {}
+        self._lock = threading.Lock()
         try:
             self._processes[0].start()
         except BaseException:
@@ -130,12 +148,35 @@ class AseReference:
         try:
             try:
                 return self._attempt(process, configuration, self.keywords, 1)
-            except (EngineException, EngineCrash, _NotFinite) as failure:
+            except (EngineException, EngineCrash, EngineNotFinite) as failure:
                 if not self.retry_keywords and not isinstance(failure, EngineCrash):
                     raise  # a new calculator with the same settings would only say the same
             return self._attempt(process, configuration, self.keywords | self.retry_keywords, 2)
         finally:
             self._idle.put(process)
+
+    def attempt(self, configuration: Configuration, *, tightened: bool) -> EngineEvaluation:
+        """One attempt, `tightened` with the retry keywords.
+
+        Raises `EngineFailure` where there is no trustworthy answer.
+        """
+        process = self._check_out()
+        with self._lock:
+            self._attempts[id(configuration)] = process
+        try:
+            keywords = self.keywords | self.retry_keywords if tightened else self.keywords
+            return self._attempt(process, configuration, keywords, 1)
+        finally:
+            with self._lock:
+                del self._attempts[id(configuration)]
+            self._idle.put(process)
+
+    def interrupt(self, configuration: Configuration) -> None:
+        """End the process that makes an `attempt` at a configuration; the attempt then fails."""
+        with self._lock:
+            process = self._attempts.get(id(configuration))
+            if process is not None:
+                process.kill()
 
     def close(self) -> None:
         """End all processes; evaluations under way raise `HyperatomError`."""
@@ -168,6 +209,8 @@ class AseReference:
             energy, forces, stress = _checked(answer, configuration)
         except EngineFailure as failure:
             failure.attempts = number
+            failure.host = platform.node()
+            failure.seconds = time.perf_counter() - start
             raise
         return EngineEvaluation(
             energy=energy,
@@ -176,11 +219,15 @@ class AseReference:
             origin=f"{self.calculator} ({self._version})",
             seconds=time.perf_counter() - start,
             attempts=number,
+            host=platform.node(),
+            notes=answer.get("notes", {}),
         )
 
 
-class _NotFinite(EngineFailure):
+class EngineNotFinite(EngineFailure):
     """The engine answered with NaN or infinity."""
+
+    kind = "not finite"
 
 
 def _checked(
@@ -208,7 +255,7 @@ def _checked(
                 f"The engine's {name} has shape {array.shape} instead of {shape}.", _LOOK_AT_OUTPUT
             )
         if not np.all(np.isfinite(array)):
-            raise _NotFinite(f"The engine's {name} is not finite.", _LOOK_AT_OUTPUT)
+            raise EngineNotFinite(f"The engine's {name} is not finite.", _LOOK_AT_OUTPUT)
     return float(energy), forces, stress
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,28 +36,42 @@ _FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class EngineFailure(ReferenceFailure):
-    """An engine gave no trustworthy answer, in as many `attempts`."""
+    """An engine gave no trustworthy answer, in as many `attempts`, the last of them on `host`."""
 
+    kind = "wrong answer"
     attempts = 1
+    host = ""
+    seconds = 0.0
 
 
 class EngineException(EngineFailure):
     """The engine raised an exception."""
 
+    kind = "exception"
+
 
 class EngineCrash(EngineFailure):
     """The engine's process ended without an answer."""
+
+    kind = "crash"
 
 
 class EngineTimeOut(EngineFailure):
     """The engine gave no answer in time and was killed."""
 
+    kind = "time-out"
+
+
+class EngineInterrupted(HyperatomError):
+    """The engine's process was ended from outside: nothing is known of the configuration."""
+
 
 class EngineProcess:
     """One engine in a process of its own; one evaluation at a time.
 
-    `time_out` is in s, None waits for ever; `log` receives all that the engine prints. The engine
-    works in a scratch folder of its own, so relative paths in keywords mean nothing to it.
+    `time_out` is in s, None waits for ever; `log` receives all that the engine prints; `cores` are
+    the processor cores that it may use, where the system can confine it (none: all). It works in a
+    scratch folder of its own, so relative paths in keywords mean nothing to it.
     """
 
     def __init__(
@@ -68,6 +82,7 @@ class EngineProcess:
         time_out: float | None,
         threads: int,
         log: Path | None = None,
+        cores: Sequence[int] = (),
     ) -> None:
         self._calculator = calculator
         self._keywords = dict(keywords)
@@ -84,6 +99,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._lifeline = -1
+        self._cores = list(cores)
         self._closed = False
         self.version: str | None = None
 
@@ -127,6 +143,7 @@ class EngineProcess:
             "calculator": self._calculator,
             "keywords": self._keywords,
             "scratch": self._scratch.name,
+            "cores": self._cores,
         }
         try:
             answer = self._exchange(hello, _START_TIME_OUT)
@@ -188,6 +205,7 @@ class EngineProcess:
         """End the process and whatever it has started; returns its exit status."""
         process, self._process = self._process, None
         channel, self._channel = self._channel, None
+        lifeline, self._lifeline = self._lifeline, -1  # twice closed, it could be another's
         status = None
         if process is not None:
             try:
@@ -197,9 +215,8 @@ class EngineProcess:
             status = process.wait()
         if channel is not None:
             channel.close()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        if lifeline >= 0:
+            os.close(lifeline)
         return status
 
     def close(self) -> None:
@@ -224,7 +241,7 @@ class EngineProcess:
         words = self._last_words()
         status = self.kill()
         if status is not None and -status in _FROM_OUTSIDE:
-            return HyperatomError(
+            return EngineInterrupted(
                 f"The engine's process was ended from outside ({signal.Signals(-status).name}).",
                 "Start the run again; nothing is lost.",
             )

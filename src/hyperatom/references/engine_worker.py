@@ -24,6 +24,7 @@ import socket
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -48,6 +49,10 @@ def main() -> None:
     hello = receive(channel)
     sys.path[:] = [os.path.abspath(folder) for folder in sys.path]
     os.chdir(hello["scratch"])
+    if hello["cores"] and hasattr(os, "sched_setaffinity"):
+        # Before the engine is loaded: its libraries count their cores once.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, hello["cores"])
     try:
         engine = _Engine(_find(hello["calculator"]), hello["keywords"])
     except _UnusableError as unusable:
@@ -104,16 +109,33 @@ class _Engine:
             pbc=unpack(request["periodic"]),
             masses=unpack(request["masses"]),
         )
-        calculator = self.make(**request["keywords"])
-        stress = stress and "stress" in getattr(calculator, "implemented_properties", ["stress"])
-        results = _results(calculator, atoms, stress=stress)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            calculator = self.make(**request["keywords"])
+            known = getattr(calculator, "implemented_properties", ["stress"])
+            results = _results(calculator, atoms, stress=stress and "stress" in known)
         if getattr(calculator, "converged", None) is False:
             raise RuntimeError("the engine says that it has not converged")
         answer = {name: pack(np.asarray(value, np.float64)) for name, value in results.items()}
         answer["positions"] = pack(np.asarray(atoms.positions, np.float64))
         answer["cell"] = pack(np.asarray(atoms.cell, np.float64))
         answer["numbers"] = pack(np.asarray(atoms.numbers, np.int64))
+        answer["notes"] = _notes(calculator, caught)
         return answer
+
+
+def _notes(calculator: Any, caught: "list[warnings.WarningMessage]") -> dict[str, Any]:
+    """What is worth keeping beside the numbers: cycles of self-consistency, warnings."""
+    notes: dict[str, Any] = {}
+    with contextlib.suppress(Exception):
+        cycles = calculator.get_number_of_iterations()
+        if cycles is not None:
+            notes["scf_cycles"] = int(cycles)
+    said = list(dict.fromkeys(str(warning.message)[:200] for warning in caught))
+    if said:
+        sys.stderr.write("".join(f"warning: {one}\n" for one in said))
+        notes["warnings"] = said[:10]
+    return notes
 
 
 def _results(calculator: Any, atoms: Any, *, stress: bool) -> dict[str, Any]:

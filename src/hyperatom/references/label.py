@@ -5,8 +5,9 @@ bit for bit, under a SHA-256 checksum, so that a decaying disk is noticed.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,11 @@ class Stored:
     | `configuration` | what was evaluated                                           |
     | `identity`      | settings of the reference                                    |
     | `seconds`       | wall time of the evaluation, s                               |
-    | `host`          | machine that wrote it                                        |
+    | `host`          | machine that computed it                                     |
     | `date`          | when, UTC, ISO 8601                                          |
     | `attempts`      | how often the engine was asked                               |
     | `provenance`    | who asked, and why                                           |
+    | `notes`         | what the engine said beside: `scf_cycles`, `warnings`, ...   |
     """
 
     index: int
@@ -44,6 +46,7 @@ class Stored:
     date: str
     attempts: int
     provenance: str
+    notes: Mapping[str, Any] = field(kw_only=True, default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,32 @@ class StoredFailure(Stored):
 
     problem: str
     cure: str
+
+
+@dataclass(frozen=True)
+class FailedAttempt:
+    """One attempt at a label that came to nothing, whether or not a later one succeeded.
+
+    | field        | unit | meaning                                                          |
+    |--------------|------|------------------------------------------------------------------|
+    | `key`        | -    | `label_key` of configuration and identity                        |
+    | `number`     | -    | of the attempt, from 1                                           |
+    | `kind`       | -    | exception, not finite, wrong answer, crash, time-out, worker lost|
+    | `problem`    | -    | what was said                                                    |
+    | `seconds`    | s    | wall time it took                                                |
+    | `host`       | -    | machine on which it happened                                     |
+    | `date`       | -    | when it was noted, UTC, ISO 8601                                 |
+    | `provenance` | -    | who asked, and why                                               |
+    """
+
+    key: str
+    number: int
+    kind: str
+    problem: str
+    seconds: float = 0.0
+    host: str = ""
+    date: str = ""
+    provenance: str = ""
 
 
 class DamagedRowError(Exception):
@@ -135,6 +164,7 @@ def _stored(row: Row, *answer: str) -> Row:
     return {
         "index": row["id"],
         "configuration": configuration,
+        "notes": json.loads(row["notes"] or "{}"),
         **{name: row[name] for name in names},
     }
 

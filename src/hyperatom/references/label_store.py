@@ -3,29 +3,35 @@
 One SQLite file. A label's key is SHA-256 of the configuration's digest and the reference's
 identity, so that another setting of the engine makes another label. Nothing is ever overwritten:
 where two writers bring the same key, the first one's numbers stand, for both. Failures are kept
-too: a configuration that had no trustworthy answer has none when the run is replayed.
+too: a configuration that had no trustworthy answer has none when the run is replayed (it is in
+quarantine until `forget_failures`). Each single attempt that came to nothing is noted as well, so
+that what an engine did on a bad day can be counted.
 
 A write-ahead log and a full synchronisation for each label survive kill -9 and a loss of power.
 Threads may share a store, processes may share its file; writers on several machines need a disk
-whose locks hold between machines.
+whose locks hold between machines. A disk whose locks do not work is refused.
 """
 
 import datetime as dt
+import json
 import os
 import platform
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, RunDirectoryError
 from hyperatom.evaluation import Evaluation
+from hyperatom.references.file_locks import locks_work
 from hyperatom.references.label import (
     DamagedRowError,
+    FailedAttempt,
     Label,
     Row,
     StoredFailure,
@@ -36,30 +42,22 @@ from hyperatom.references.label import (
     label_row,
 )
 from hyperatom.references.label_export import write_extended_xyz
+from hyperatom.references.label_schema import APPLICATION, FROM_VERSION_1, SCHEMA, SCHEMA_VERSION
 
 Kind = TypeVar("Kind", Label, StoredFailure)
 
-SCHEMA_VERSION: Final = 1
-_APPLICATION: Final = 0x48594C53  # "HYLS", in the file's header
 _BUSY_SECONDS: Final = 60.0
 _PAGE: Final = 256  # rows read at a time while iterating
 _ROOM: Final = 16_000_000  # bytes that must be free before an engine is started
-
-_CONFIGURATION = "numbers BLOB, positions BLOB, cell BLOB, periodic BLOB, masses BLOB"
-_CIRCUMSTANCES = (
-    "checksum BLOB, identity TEXT, origin TEXT, seconds REAL, host TEXT, date TEXT, "
-    "attempts INTEGER, provenance TEXT"
-)
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL,
-    {_CONFIGURATION}, energy BLOB, forces BLOB, stress BLOB, energy_error BLOB, {_CIRCUMSTANCES});
-CREATE TABLE failures (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL,
-    {_CONFIGURATION}, problem TEXT, cure TEXT, {_CIRCUMSTANCES});
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
+_LOCK_TROUBLE: Final = {
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_UNLOCK,
+    sqlite3.SQLITE_IOERR_CHECKRESERVEDLOCK,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+}
 
 
 class LabelStore:
@@ -72,6 +70,8 @@ class LabelStore:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
+        if not locks_work(self.path.absolute().parent):
+            raise self._without_locks()
         with self._plainly():
             self._connection = sqlite3.connect(
                 self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -91,12 +91,14 @@ class LabelStore:
         *,
         attempts: int = 1,
         provenance: str = "",
+        host: str = "",
+        notes: Mapping[str, Any] | None = None,
     ) -> Label:
         """Store an evaluation; returns the label that stands: this one, or an earlier writer's."""
         key = label_key(configuration, identity)
         row = label_row(key, configuration, evaluation)
         circumstances = _circumstances(
-            identity, evaluation.origin, evaluation.seconds, attempts, provenance
+            identity, evaluation.origin, evaluation.seconds, attempts, provenance, host, notes
         )
         self._insert("labels", row | circumstances)
         label = self.get(key)
@@ -113,14 +115,49 @@ class LabelStore:
         seconds: float = 0.0,
         attempts: int = 1,
         provenance: str = "",
+        host: str = "",
     ) -> StoredFailure:
         """Store a failure; returns the one that stands. `seconds` is the time it took."""
         key = label_key(configuration, identity)
         row = failure_row(key, configuration, problem, cure)
-        self._insert("failures", row | _circumstances(identity, "", seconds, attempts, provenance))
+        circumstances = _circumstances(identity, "", seconds, attempts, provenance, host, None)
+        self._insert("failures", row | circumstances)
         failure = self.failure(key)
         assert failure is not None
         return failure
+
+    def add_attempt(self, attempt: FailedAttempt) -> None:
+        """Note an attempt that came to nothing."""
+        self._insert("attempts", {**asdict(attempt), "date": attempt.date or _now()})
+
+    def attempts(self, key: str | None = None) -> Iterator[FailedAttempt]:
+        """Attempts that came to nothing, of one key or all, in the order of arrival."""
+        query = "SELECT * FROM attempts WHERE ?1 IS NULL OR key = ?1 ORDER BY id"
+        with self._lock, self._plainly():
+            rows = self._fetch(query, key)
+        return (FailedAttempt(**{k: v for k, v in row.items() if k != "id"}) for row in rows)
+
+    def count_attempts(self) -> dict[str, int]:
+        """Attempts that came to nothing, by kind."""
+        with self._lock, self._plainly():
+            rows = self._fetch("SELECT kind, count(*) AS n FROM attempts GROUP BY kind")
+        return {row["kind"]: row["n"] for row in rows}
+
+    def count_attempts_at(self, key: str) -> int:
+        """Attempts at one label that came to nothing."""
+        with self._lock, self._plainly():
+            return self._row_count("attempts", "key = ?1", key)
+
+    def identities(self) -> list[str]:
+        """Settings of all references that have said anything, in the order of arrival."""
+        query = "SELECT identity FROM {} GROUP BY identity ORDER BY min(id)"
+        with self._lock, self._plainly():
+            found = [
+                row["identity"]
+                for table in ("labels", "failures")
+                for row in self._fetch(query.format(table))
+            ]
+        return list(dict.fromkeys(found))
 
     def get(self, key: str) -> Label | None:
         """The label of a key, or None."""
@@ -156,14 +193,17 @@ class LabelStore:
         """Number of failures, of one identity or all."""
         return self._count("failures", identity)
 
-    def forget_failures(self, identity: str | None = None) -> int:
-        """Forget failures, so that they are tried again; returns how many.
+    def forget_failures(self, identity: str | None = None, key: str | None = None) -> int:
+        """Forget failures, all or of one identity or key, so that they are tried again; how many.
 
-        A replay of the run that met them is then no longer the same to the bit.
+        A replay of the run that met them is then no longer the same to the bit. `attempts` keeps
+        what was tried.
         """
         with self._lock, self._plainly():
             return self._connection.execute(
-                "DELETE FROM failures WHERE ?1 IS NULL OR identity = ?1", (identity,)
+                "DELETE FROM failures WHERE (?1 IS NULL OR identity = ?1) "
+                "AND (?2 IS NULL OR key = ?2)",
+                (identity, key),
             ).rowcount
 
     def check(self) -> None:
@@ -203,7 +243,9 @@ class LabelStore:
         self._create_tables()
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION:
+        if application == APPLICATION and version == 1:
+            version = self._convert_from_version_1()
+        if application != APPLICATION:
             raise RunDirectoryError(
                 f"{self.path} is not a label store.",
                 "Give the path of a label store, or of a file that does not exist yet.",
@@ -222,7 +264,7 @@ class LabelStore:
             try:
                 # Where a network disk has no write-ahead log, SQLite keeps its older, safe journal.
                 self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.executescript(_SCHEMA)
+                self._connection.executescript(SCHEMA)
             except sqlite3.OperationalError:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -230,6 +272,14 @@ class LabelStore:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.05)
+
+    def _convert_from_version_1(self) -> int:
+        with suppress(sqlite3.OperationalError):  # another process may have been faster
+            self._connection.executescript(FROM_VERSION_1)
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def _insert(self, table: str, row: Row) -> None:
         names, marks = ", ".join(row), ", ".join("?" * len(row))
@@ -282,7 +332,10 @@ class LabelStore:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            extended = getattr(error, "sqlite_errorcode", 0)
+            code = extended & 0xFF
+            if extended in _LOCK_TROUBLE:
+                raise self._without_locks() from error
             if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise self._full(str(error)) from error
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
@@ -296,6 +349,14 @@ class LabelStore:
                 f"The label store {self.path} cannot be used: {error}.",
                 "See whether it exists, may be written, and has not been closed.",
             ) from error
+
+    def _without_locks(self) -> RunDirectoryError:
+        return RunDirectoryError(
+            f"File locks do not work on the disk that holds {self.path}, so that two programs that "
+            "write at the same time would damage the label store.",
+            "Put the run on another disk (a local one, with --directory); workers on other "
+            "machines need only share the folder of the queue, which uses no locks.",
+        )
 
     def _full(self, reason: str) -> HyperatomError:
         return HyperatomError(
@@ -312,7 +373,13 @@ class LabelStore:
 
 
 def _circumstances(
-    identity: str, origin: str, seconds: float, attempts: int, provenance: str
+    identity: str,
+    origin: str,
+    seconds: float,
+    attempts: int,
+    provenance: str,
+    host: str,
+    notes: Mapping[str, Any] | None,
 ) -> Row:
     return {
         "identity": identity,
@@ -320,6 +387,11 @@ def _circumstances(
         "seconds": float(seconds),
         "attempts": attempts,
         "provenance": provenance,
-        "host": platform.node(),
-        "date": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        "host": host or platform.node(),
+        "date": _now(),
+        "notes": json.dumps(dict(notes)) if notes else None,
     }
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
