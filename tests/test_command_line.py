@@ -323,13 +323,14 @@ def test_an_engine_that_fails_now_and_then_costs_rejections_not_the_run(
         reference={"keywords": {"tricks": {str(n): t for n, t in tricks.items()}}, "time_out": 3},
         produce={"proposals": 5},
     )
+    content["farm"] = {"attempts": 1}
     result = hyperatom("run", write(tmp_path, content), "-d", tmp_path / "run", "--no-report")
     assert result.exit_code == 0, result.output
     steps = steps_of(tmp_path / "run")
     failures = [step.failure for step in steps if step.failure]
-    assert len(failures) == 4  # the crash was asked once more
+    assert len(failures) == 5
     assert all(not step.accepted for step in steps if step.failure)
-    assert "failed calls         4" in hyperatom("status", tmp_path / "run").stdout
+    assert "failed calls         5" in hyperatom("status", tmp_path / "run").stdout
 
 
 # -- configurations ---------------------------------------------------------------------------

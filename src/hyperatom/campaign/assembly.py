@@ -1,6 +1,5 @@
 """Puts a campaign together from its settings, and takes it apart again."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from hyperatom.campaign.baseline import check_baseline, keep_baseline, load_baseline
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
@@ -132,14 +132,17 @@ def engine_preset(wanted: EngineSettings) -> EnginePreset:
 
 
 def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
-    """Checked settings, and the text to keep: the same, with the configuration's path absolute."""
+    """Checked settings, and the text to keep: the same, with its paths absolute."""
     settings = load_settings(text, str(source))
-    file = settings.configuration.file
-    if file is None or file.is_absolute():
-        return settings, text
-    absolute = (source.parent / file).resolve()
     content = yaml.safe_load(text)
-    content["configuration"]["file"] = str(absolute)
+    for section, key, path in (
+        ("configuration", "file", settings.configuration.file),
+        ("farm", "queue", settings.farm.queue),
+    ):
+        if path is not None:
+            content[section][key] = str((source.parent / path).resolve())
+    if content == yaml.safe_load(text):
+        return settings, text
     kept = f"# {source.name}, with its paths made absolute\n" + yaml.safe_dump(
         content, sort_keys=False
     )
@@ -232,9 +235,10 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
     try:
         settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
         start = load_configuration(directory.file("start.npz"))
-        workers = min(settings.walkers, os.cpu_count() or 1)
-        engine = make_reference(settings, start, directory.file("engines"), workers)
+        engine = make_reference(settings, start, directory.file("engines"), engines_here(settings))
         closing.append(engine.close)
+        farm = make_farm(settings, engine, directory)
+        closing.append(farm.close)
         labels = LabelStore(directory.file("labels.db"))
         closing.append(labels.close)
         chain = ChainStore(directory.file("chain.db"))
@@ -249,7 +253,8 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         model.reserve(start)
         spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
         learner = LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
-        reference = StoredReference(engine, labels)
+        reference = StoredReference(farm, labels)
+        workers = walkers_at_a_time(settings)
         yield Campaign(
             settings, directory, chain, free, reference, learner, start, monitor, workers
         )

@@ -131,6 +131,38 @@ class LearnSettings(Section):
     )
 
 
+class FarmSettings(Section):
+    """Where labels are computed, how many at a time; changes no result (docs/farm.md)."""
+
+    backend: Literal["local", "queue", "executorlib", "parsl", "dask"] = Field(
+        "local", description="engines on this machine, a queue of files, or an executor"
+    )
+    workers: int | None = Field(
+        None, ge=1, le=10_000, description="labels at a time; null: one a walker, one a core"
+    )
+    pin: bool = Field(False, description="give each local engine processor cores of its own")
+    attempts: int = Field(3, ge=1, le=100, description="at a label, before it counts as failed")
+    ahead: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="labels of each walker asked for before they are known to matter",
+    )
+    queue: Path | None = Field(
+        None, description="its folder, shared with each 'hyperatom worker FOLDER'"
+    )
+    silence: float = Field(
+        120.0, gt=0, description="s; a worker without a sign of life for so long is dead"
+    )
+    options: dict[str, Any] = Field({}, description="of the executor: resources of a label, ...")
+
+    @model_validator(mode="after")
+    def _queue_is_named(self) -> Self:
+        if (self.backend == "queue") != (self.queue is not None):
+            raise ValueError("'backend: queue' and 'queue: FOLDER' go together")
+        return self
+
+
 class ProduceSettings(Section):
     """What the frozen guide samples: this alone counts as exact."""
 
@@ -158,6 +190,7 @@ class Settings(Section):
     sampling: SamplingSettings = SamplingSettings()
     learn: LearnSettings = LearnSettings()
     produce: ProduceSettings = ProduceSettings()
+    farm: FarmSettings = FarmSettings()
     walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
     seed: int = Field(0, ge=0, description="same seed, same machine: the same chain, bit for bit")
 

@@ -69,7 +69,7 @@ def verify(
             ("convergence", lambda: _convergence(produced)),
             ("learning against production", lambda: _agreement(campaign, steps, produced)),
             ("the guide's own chain", lambda: _guide_chain(campaign)),
-            ("failed reference calls", lambda: _failures(steps)),
+            ("failed reference calls", lambda: _failures(campaign, steps)),
         )
         checks = []
         for number, (name, question) in enumerate(questions):
@@ -322,15 +322,27 @@ def _guide_chain(campaign: Campaign) -> Check:
     return Check(name, None, sentence, numbers)
 
 
-def _failures(steps: Sequence[Step]) -> Check:
+def _failures(campaign: Campaign, steps: Sequence[Step]) -> Check:
+    """Every attempt that came to nothing is counted, those that were made again with success too."""
     name = "failed reference calls"
     failed = sum(bool(step.failure) for step in steps if step.phase == "produce")
     asked = sum(step.asked for step in steps if step.phase == "produce")
-    numbers: dict[str, float | str] = {"failed": failed, "asked": asked}
+    kinds = campaign.reference.store.count_attempts()
+    attempts = sum(kinds.values())
+    numbers: dict[str, float | str] = {
+        "failed": failed,
+        "asked": asked,
+        "attempts_in_vain": attempts,
+        **{kind.replace(" ", "_"): count for kind, count in sorted(kinds.items())},
+    }
     if not failed:
-        return Check(name, True, "The reference answered every question of production.", numbers)
-    sentence = (
-        f"The reference had no answer for {failed} of {asked} configurations; they were rejected, "
-        "so the ensemble is that of the reference conditioned on its convergence."
-    )
+        sentence = "The reference answered every question of production."
+    else:
+        sentence = (
+            f"The reference had no answer for {failed} of {asked} configurations; they were "
+            "rejected, so the ensemble is that of the reference conditioned on its convergence."
+        )
+    if attempts:
+        several = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+        sentence += f" In the whole run {attempts} attempts came to nothing ({several})."
     return Check(name, True, sentence, numbers)

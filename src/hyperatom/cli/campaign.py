@@ -119,6 +119,8 @@ def status(directory: Run) -> None:
             table.add_row("title", settings.title)
         for name, value in rows:
             table.add_row(name, value)
+        if settings.farm.queue is not None:
+            table.add_row("workers", _workers(settings.farm.queue))
         busy = _is_busy(directory)
         if not progress.finished:
             table.add_row(
@@ -126,6 +128,21 @@ def status(directory: Run) -> None:
                 "at work now" if busy else f"none: go on with 'hyperatom resume {directory}'",
             )
         _console().print(table, markup=False, highlight=False, soft_wrap=True)
+
+
+def _workers(folder: Path) -> str:
+    from hyperatom.errors import RunDirectoryError
+    from hyperatom.references.farm.file_queue import FileQueue
+    from hyperatom.references.farm.queue_farm import activity
+
+    try:
+        queue = FileQueue(folder)
+        workers = activity(queue)
+    except RunDirectoryError as problem:
+        return problem.problem
+    busy = sum(worker.busy for worker in workers)
+    more = f"more with 'hyperatom worker {folder}'"
+    return f"{len(workers)}, {busy} busy; {len(queue.waiting())} labels wait; {more}"
 
 
 def _forget_failures(directory: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 from hyperatom import __version__
 from hyperatom.cli.build import build
 from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
+from hyperatom.cli.farm import worker, workers
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
@@ -46,6 +47,8 @@ app.command("run", rich_help_panel=START)(run_campaign)
 app.command(rich_help_panel=START)(build)
 app.command(rich_help_panel=WATCH)(resume)
 app.command(rich_help_panel=WATCH)(status)
+app.command(rich_help_panel=WATCH)(worker)
+app.command(rich_help_panel=WATCH)(workers)
 app.command("report", rich_help_panel=USE)(write_page)
 app.command(rich_help_panel=USE)(verify)
 app.command(rich_help_panel=USE)(export)

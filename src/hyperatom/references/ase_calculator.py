@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,7 +60,6 @@ class AseReference:
     `time_out` in s (None: wait for ever). With more than one of `threads` most engines sum in an
     order of their own and are no longer reproducible to the bit. Up to `workers` evaluations run
     at the same time, asked for from as many threads. The engines' output goes to `log_directory`.
-    `cores` are the processor cores that each worker may use (none: all).
 
     `description` holds what makes an equal engine elsewhere: `AseReference(**description)`.
 
@@ -81,7 +80,6 @@ class AseReference:
         workers: int = 1,
         log_directory: Path | None = None,
         note: str = "",
-        cores: Sequence[Sequence[int]] = (),
     ) -> None:
         self.calculator = calculator.removeprefix("ase:")
         self.keywords = dict(keywords or {})
@@ -107,7 +105,6 @@ class AseReference:
                 time_out=time_out,
                 threads=threads,
                 log=log_directory / f"engine-{number}.log" if log_directory else None,
-                cores=cores[number - 1] if cores else (),
             )
             for number in range(1, workers + 1)
         ]
@@ -170,6 +167,11 @@ class AseReference:
             with self._lock:
                 del self._attempts[id(configuration)]
             self._idle.put(process)
+
+    def pin(self, cores: Sequence[Sequence[int]]) -> None:
+        """Confine each worker to processor cores of its own."""
+        for process, own in zip(self._processes, cores, strict=True):
+            process.confine(own)
 
     def interrupt(self, configuration: Configuration) -> None:
         """End the process that makes an `attempt` at a configuration; the attempt then fails."""

@@ -69,9 +69,8 @@ class EngineInterrupted(HyperatomError):
 class EngineProcess:
     """One engine in a process of its own; one evaluation at a time.
 
-    `time_out` is in s, None waits for ever; `log` receives all that the engine prints; `cores` are
-    the processor cores that it may use, where the system can confine it (none: all). It works in a
-    scratch folder of its own, so relative paths in keywords mean nothing to it.
+    `time_out` is in s, None waits for ever; `log` receives all that the engine prints. The engine
+    works in a scratch folder of its own, so relative paths in keywords mean nothing to it.
     """
 
     def __init__(
@@ -82,7 +81,6 @@ class EngineProcess:
         time_out: float | None,
         threads: int,
         log: Path | None = None,
-        cores: Sequence[int] = (),
     ) -> None:
         self._calculator = calculator
         self._keywords = dict(keywords)
@@ -99,7 +97,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._lifeline = -1
-        self._cores = list(cores)
+        self._cores: list[int] = []
         self._closed = False
         self.version: str | None = None
 
@@ -166,6 +164,11 @@ class EngineProcess:
                 "Start the run again, so that its labels are told apart.",
             )
         self.version = answer["version"]
+
+    def confine(self, cores: Sequence[int]) -> None:
+        """Let the engine use these processor cores alone, where the system can do that."""
+        self._cores = list(cores)
+        self.kill()  # its libraries have counted their cores already
 
     def compute(self, configuration: Configuration, keywords: Mapping[str, Any]) -> Message:
         """The engine's own answer, unchecked.
