@@ -323,7 +323,7 @@ def _guide_chain(campaign: Campaign) -> Check:
 
 
 def _failures(campaign: Campaign, steps: Sequence[Step]) -> Check:
-    """Every attempt that came to nothing is counted, those that were made again with success too."""
+    """Every attempt that came to nothing is counted, also where a later one succeeded."""
     name = "failed reference calls"
     failed = sum(bool(step.failure) for step in steps if step.phase == "produce")
     asked = sum(step.asked for step in steps if step.phase == "produce")
