@@ -1,6 +1,6 @@
 """Executors of executorlib: Slurm and Flux, a job for each label or an allocation for all.
 
-J. Janssen et al., executorlib - Up-scaling Python workflows for hierarchical heterogenous
+J. Janssen et al., executorlib - Up-scaling Python workflows for hierarchical heterogeneous
 high-performance computing, J. Open Source Softw. 10, 7782 (2025).
 """
 
