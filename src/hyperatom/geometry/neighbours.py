@@ -165,7 +165,7 @@ class NeighbourLists:
         cutoff: float,
         skin: float,
         capacity: tuple[int, ...] | None = None,
-        margin: float = 2.0,
+        margin: float = 3.0,
     ) -> None:
         self.cell = np.array(cell, dtype=np.float64)
         self.periodic = np.array(periodic, dtype=bool)
