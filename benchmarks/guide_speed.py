@@ -127,8 +127,8 @@ class Walker:
     def __init__(self, n_atoms: int, precision: type) -> None:
         import jax
 
-        from hyperatom.potentials.compiled_dynamics import CompiledDynamics
-        from hyperatom.potentials.local_energy import energy_and_forces
+        from hyperatom.dynamics.compiled_dynamics import CompiledDynamics
+        from hyperatom.potentials.local_energy import energy_and_forces, energy_forces_virial
 
         self.precision = precision
         self.positions, self.cell, self.species = silica(n_atoms)
@@ -138,9 +138,14 @@ class Walker:
         def forces(weights, positions, neighbours):
             return energy_and_forces(atomic_energy, weights, positions, self.species, neighbours)
 
+        def of_dynamics(weights, positions, _cell, neighbours):
+            return energy_forces_virial(
+                atomic_energy, weights, positions, self.species, neighbours
+            ).of_dynamics()
+
         self.forces = forces
         self.bare = jax.jit(forces)
-        self.dynamics = CompiledDynamics(forces, precision)
+        self.dynamics = CompiledDynamics(of_dynamics, precision)
 
     def lists(self, skin: float) -> Any:
         from hyperatom.geometry.neighbours import NeighbourLists
@@ -167,8 +172,11 @@ class Walker:
         return rng.normal(size=size) * np.sqrt(BOLTZMANN * temperature * self.masses)[:, None]
 
     def run(self, momenta: np.ndarray, lists: Any, n_steps: int) -> Any:
+        from hyperatom.dynamics.compiled_dynamics import at_rest
+
+        motion = at_rest(self.positions, momenta, self.cell)
         return self.dynamics.run(
-            self.weights, self.positions, momenta, self.masses, FEMTOSECOND, n_steps, n_steps, lists
+            self.weights, motion, self.masses, FEMTOSECOND, n_steps, n_steps, lists
         )
 
 

@@ -39,16 +39,16 @@ def of_guide(guide: Any, configuration: Configuration) -> Forces:
     import jax
 
     model, skin = guide.model, 1.2
-    compute = jax.jit(model._energy_and_forces)
+    compute = jax.jit(model._forces)
     lists = model.lists(configuration, skin)
-    parameters = (guide.parameters, model.species_of(configuration), None, None)
+    parameters = (guide.parameters, model.species_of(configuration), None)
     made: dict[str, Any] = {}
 
     def forces(positions: Array) -> tuple[float, Array]:
         if not made or np.abs(positions - made["at"]).max() > 0.25 * skin:
             made.update(at=positions.copy(), list=lists.make(positions))
         with jax.enable_x64(True):
-            energy, forces = compute(parameters, positions, made["list"])
+            energy, forces, _ = compute(parameters, positions, configuration.cell, made["list"])
             return float(energy), np.asarray(forces)
 
     return forces

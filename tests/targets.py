@@ -17,9 +17,10 @@ import numpy as np
 from scipy.integrate import quad
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Guide, GuideTrajectory, Reference
+from hyperatom.contracts import Dynamics, Guide, GuideTrajectory, Reference
+from hyperatom.dynamics.compiled_dynamics import CompiledDynamics, at_rest
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.compiled_dynamics import CompiledDynamics
+from hyperatom.potentials.compiled_potential import guide_trajectory
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 
@@ -55,11 +56,11 @@ class AnalyticGuide(Guide):
         slope = jax.value_and_grad(energy, argnums=1)
         turn = np.array([[0.0, swirl, 0.0], [-swirl, 0.0, 0.0], [0.0, 0.0, 0.0]])
 
-        def energy_and_forces(_: Any, positions: jax.Array, __: Any) -> Any:
+        def forces(_: Any, positions: jax.Array, __: Any, ___: Any) -> Any:
             value, gradient = slope(parameters, positions)
-            return value, positions @ turn - gradient
+            return value, positions @ turn - gradient, jnp.zeros((3, 3))
 
-        self._dynamics = CompiledDynamics(energy_and_forces)
+        self._dynamics = CompiledDynamics(forces)
         self._errors = errors
 
     def evaluate(self, configuration: Configuration) -> Evaluation:
@@ -72,11 +73,12 @@ class AnalyticGuide(Guide):
         time_step: float,
         n_steps: int,
         check_every: int,
+        dynamics: Dynamics | None = None,
     ) -> GuideTrajectory:
+        assert dynamics is None, "The targets here have no cell and no thermostat."
         path = self._dynamics.run(
             (),
-            configuration.positions,
-            momenta,
+            at_rest(configuration.positions, momenta, configuration.cell),
             configuration.masses,
             time_step,
             n_steps,
@@ -85,7 +87,7 @@ class AnalyticGuide(Guide):
         errors = np.zeros(len(path.energies))
         if self._errors is not None:
             errors = self._errors(path.waypoints)
-        return GuideTrajectory(path.positions, path.momenta, path.energies, errors, path.waypoints)
+        return guide_trajectory(path, errors)
 
     def digest(self) -> str:
         return "analytic"

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hyperatom.dynamics.compiled_dynamics import CompiledDynamics, at_rest
+from hyperatom.dynamics.velocity_verlet import VelocityVerlet
 from hyperatom.errors import InputError
+from hyperatom.geometry.narrow_neighbours import narrow
 from hyperatom.geometry.neighbours import NeighbourLists, find_neighbours
-from hyperatom.potentials.compiled_dynamics import CompiledDynamics
-from hyperatom.potentials.local_energy import energy_and_forces
-from hyperatom.potentials.narrow_neighbours import narrow
+from hyperatom.potentials.local_energy import energy_forces_virial
 
 CUTOFF = 4.0
 CELL = 6.3 * np.eye(3)
@@ -24,14 +25,18 @@ def repulsive_energy(strength, displacements, central_species, slots):
     return 0.5 * strength * jnp.sum((1.0 - t) ** 4 * jnp.exp(-distance), axis=1)
 
 
-def local_forces(strength, positions, neighbours):
-    return energy_and_forces(
+def local_forces(strength, positions, cell, neighbours):
+    return energy_forces_virial(
         repulsive_energy, strength, positions, jnp.asarray(SPECIES), neighbours, 10
-    )
+    ).of_dynamics()
 
 
-def harmonic_forces(stiffness, positions, neighbours):
-    return 0.5 * stiffness * jnp.sum(positions**2), -stiffness * positions
+def harmonic_forces(stiffness, positions, cell, neighbours):
+    return 0.5 * stiffness * jnp.sum(positions**2), -stiffness * positions, jnp.zeros((3, 3))
+
+
+def run(dynamics, parameters, positions, momenta, *rest):
+    return dynamics.run(parameters, at_rest(positions, momenta, CELL), *rest)
 
 
 def lists(skin=0.8):
@@ -58,8 +63,15 @@ def kinetic(momenta, masses):
 def test_an_oscillator_follows_velocity_verlet_exactly():
     # Velocity Verlet turns a harmonic oscillator with cos(phase) = 1 - (omega dt)^2 / 2.
     masses, stiffness, time_step, n_steps = np.array([2.0]), np.float64(3.0), 0.1, 40
-    path = HARMONIC.run(
-        stiffness, np.array([[1.0, 0.0, -0.5]]), np.zeros((1, 3)), masses, time_step, n_steps, 8
+    path = run(
+        HARMONIC,
+        stiffness,
+        np.array([[1.0, 0.0, -0.5]]),
+        np.zeros((1, 3)),
+        masses,
+        time_step,
+        n_steps,
+        8,
     )
     phase = np.arccos(1.0 - 0.5 * stiffness / masses[0] * time_step**2)
     amplitudes = np.cos(phase * np.arange(0, n_steps + 1, 8))
@@ -72,8 +84,7 @@ def test_energy_error_falls_with_the_square_of_the_time_step():
     positions, momenta, masses = start()
     errors = []
     for refinement in (1, 2, 4):
-        path = LOCAL.run(
-            STRENGTH, positions, momenta, masses, 0.04 / refinement, 40 * refinement,
+        path = run(LOCAL, STRENGTH, positions, momenta, masses, 0.04 / refinement, 40 * refinement,
             40 * refinement, lists(),
         )  # fmt: skip
         total = path.energies[-1] + kinetic(path.momenta, masses)
@@ -85,8 +96,8 @@ def test_energy_error_falls_with_the_square_of_the_time_step():
 
 def test_forward_flip_backward_returns_to_the_start():
     positions, momenta, masses = start()
-    there = LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 200, 50, lists())
-    back = LOCAL.run(STRENGTH, there.positions, -there.momenta, masses, 0.03, 200, 50, lists())
+    there = run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 200, 50, lists())
+    back = run(LOCAL, STRENGTH, there.positions, -there.momenta, masses, 0.03, 200, 50, lists())
     assert there.n_lists > 2
     assert np.abs(there.positions - positions).max() > 1.0
     np.testing.assert_allclose(back.positions, positions, atol=1e-9)
@@ -98,10 +109,10 @@ def test_forward_flip_backward_returns_to_the_start():
 def test_renewal_of_lists_is_invisible():
     positions, momenta, masses = start(1)
     paths = [
-        LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 120, 40, lists(skin))
+        run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 120, 40, lists(skin))
         for skin in (0.05, 0.5, 6.0)
     ]
-    assert paths[0].n_lists > paths[1].n_lists > paths[2].n_lists == 4
+    assert paths[0].n_lists > paths[1].n_lists > paths[2].n_lists == 1
     for path in paths[1:]:
         np.testing.assert_allclose(path.positions, paths[0].positions, atol=1e-10)
         np.testing.assert_allclose(path.energies, paths[0].energies, atol=1e-10)
@@ -137,8 +148,8 @@ def test_a_narrowed_list_is_the_list_of_a_new_search():
 
 def test_checks_change_nothing():
     positions, momenta, masses = start(2)
-    often = LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 60, 5, lists())
-    once = LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 60, 60, lists())
+    often = run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 60, 5, lists())
+    once = run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 60, 60, lists())
     assert often.waypoints.shape == (13, 27, 3)
     np.testing.assert_array_equal(often.waypoints[0], positions)
     np.testing.assert_allclose(often.positions, once.positions, atol=1e-12)
@@ -148,29 +159,29 @@ def test_checks_change_nothing():
 def test_new_numbers_compile_nothing():
     positions, momenta, masses = start(3)
     made = lists()
-    LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 20, 10, made)
-    before = LOCAL._segment._cache_size()
-    LOCAL.run(np.float64(50.0), positions, 0.5 * momenta, masses, 0.02, 60, 4, made)
-    assert LOCAL._segment._cache_size() == before
+    run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 20, 10, made)
+    before = LOCAL._segment(VelocityVerlet())._cache_size()
+    run(LOCAL, np.float64(50.0), positions, 0.5 * momenta, masses, 0.02, 60, 4, made)
+    assert LOCAL._segment(VelocityVerlet())._cache_size() == before
 
 
 def test_a_path_that_leaves_the_numbers_ends_in_not_a_number():
     positions, momenta, masses = start(4)
-    path = HARMONIC.run(np.float64(-1e4), positions, momenta, masses, 1.0, 2000, 500)
+    path = run(HARMONIC, np.float64(-1e4), positions, momenta, masses, 1.0, 2000, 500)
     assert np.isnan(path.positions).all()
     assert np.isnan(path.momenta).all()
     assert np.isfinite(path.energies[0])
     assert np.isnan(path.energies[-1])
     assert np.isnan(path.waypoints[-1]).all()
-    path = LOCAL.run(STRENGTH * 1e300, positions, momenta, masses, 1.0, 50, 10, lists())
+    path = run(LOCAL, STRENGTH * 1e300, positions, momenta, masses, 1.0, 50, 10, lists())
     assert np.isnan(path.positions).all()
 
 
 def test_single_precision_follows_for_a_while():
     positions, momenta, masses = start(5)
     single = CompiledDynamics(local_forces, np.float32)
-    rough = single.run(np.float32(60.0), positions, momenta, masses, 0.03, 40, 40, lists())
-    fine = LOCAL.run(STRENGTH, positions, momenta, masses, 0.03, 40, 40, lists())
+    rough = run(single, np.float32(60.0), positions, momenta, masses, 0.03, 40, 40, lists())
+    fine = run(LOCAL, STRENGTH, positions, momenta, masses, 0.03, 40, 40, lists())
     np.testing.assert_allclose(rough.positions, fine.positions, atol=1e-3)
     assert np.abs(rough.positions - fine.positions).max() > 1e-9
 
@@ -178,4 +189,4 @@ def test_single_precision_follows_for_a_while():
 def test_checks_must_divide_the_path():
     positions, momenta, masses = start()
     with pytest.raises(InputError, match="checked every"):
-        HARMONIC.run(np.float64(1.0), positions, momenta, masses, 0.1, 10, 3)
+        run(HARMONIC, np.float64(1.0), positions, momenta, masses, 0.1, 10, 3)

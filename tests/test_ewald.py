@@ -130,7 +130,8 @@ def test_charges_can_be_learned():
 
         def energy(parameters):
             everything = (parameters, *arguments[1:])
-            return IONS.model._energy_forces_virial(everything, here.positions, lists).energy
+            model = IONS.model
+            return model._energy_forces_virial(everything, here.positions, here.cell, lists).energy
 
         slope = jax.grad(energy)(jax.tree.map(jax.numpy.asarray, IONS.parameters))["charges"]
     expected = 2.0 * IONS.evaluate(here).energy

@@ -101,7 +101,7 @@ def test_rows_times_weights_are_energy_forces_and_virial(name):
     assert np.abs(virial).max() > 1e-2
     assert np.abs(forces).max() > 1e-2 or here.n_atoms == 1
     # The same features, summed, are what the predicted error is made of.
-    totals = potential.model.totals(here, here.positions[None])
+    totals = potential.model.totals(here, here.positions[None], here.cell[None])
     np.testing.assert_allclose(totals, rows.energy, rtol=1e-12, atol=1e-12)
 
 
@@ -124,7 +124,7 @@ def test_predicted_error_is_that_of_the_weights_and_the_noise():
     potential, here = random_potential(SPECIES[:2]), configuration("triclinic")
     factor = potential.factor
     covariance = np.linalg.inv(factor.T @ factor) * np.outer(potential.scales, potential.scales)
-    features = potential.model.totals(here, here.positions[None])[0]
+    features = potential.model.totals(here, here.positions[None], here.cell[None])[0]
     expected = 1.3 * np.sqrt(features @ covariance @ features + 6 * 1e-3**2)
     assert potential.evaluate(here).energy_error == pytest.approx(expected, rel=1e-9)
 

@@ -65,6 +65,10 @@ class Configuration:
         """The same atoms elsewhere; `positions` has shape (n_atoms, 3), in Å."""
         return replace(self, positions=positions)
 
+    def with_cell(self, positions: NDArray[np.float64], cell: NDArray[np.float64]) -> Self:
+        """The same atoms elsewhere in another cell; shapes as above, in Å."""
+        return replace(self, positions=positions, cell=cell)
+
     def digest(self) -> str:
         """SHA-256 of everything an energy can depend on (masses are not part of it), as hex."""
         content = hashlib.sha256()

@@ -27,6 +27,19 @@ class Potential(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Equations of motion for a trajectory: an integrator of `hyperatom.dynamics`.
+
+    `parameters` are the integrator's numbers (masses of a barostat, temperatures), `variables` its
+    own degrees of freedom at the start (momenta of the cell), both trees of arrays.
+    """
+
+    integrator: Any
+    parameters: Any = ()
+    variables: Any = ()
+
+
 class Guide(Potential, Protocol):
     """A potential that can also run trajectories and say how far it trusts itself."""
 
@@ -37,8 +50,9 @@ class Guide(Potential, Protocol):
         time_step: float,
         n_steps: int,
         check_every: int,
+        dynamics: Dynamics | None = None,
     ) -> "GuideTrajectory":
-        """Velocity Verlet on the guide's forces.
+        """Velocity Verlet, or other `dynamics`, on the guide's forces.
 
         `momenta` (n_atoms, 3) in sqrt(amu eV), `time_step` in internal time. The path is checked
         at steps 0, check_every, ..., n_steps (a divisor of n_steps, so that the set of checked
@@ -62,6 +76,8 @@ class GuideTrajectory:
     | `energies`  | (n_checks,)   | eV            | guide energy at each checked point             |
     | `errors`    | (n_checks,)   | eV            | standard deviation predicted (0: unknown)      |
     | `waypoints` | (n_checks, n_atoms, 3) | Å    | the checked points themselves                  |
+    | `cells`     | (n_checks, 3, 3) | Å          | cells at the checked points                    |
+    | `variables` | tree          | -             | of the dynamics, at the end point              |
 
     A path that left the numbers (overflow) ends with non-finite entries.
     """
@@ -71,6 +87,14 @@ class GuideTrajectory:
     energies: NDArray[np.float64]
     errors: NDArray[np.float64]
     waypoints: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    variables: Any = ()
+
+    @property
+    def finite(self) -> bool:
+        """False where the path left the numbers."""
+        ends = (self.positions, self.momenta, self.energies, self.cells)
+        return all(bool(np.isfinite(array).all()) for array in ends)
 
 
 class Reference(Protocol):

@@ -177,27 +177,39 @@ class NeighbourLists:
         self.margin = margin
         self.wide_capacity: tuple[int, ...] | None = None
 
-    def make(self, positions: NDArray[np.float64]) -> Neighbours:
-        """The list for `positions` (n_atoms, 3), in Å, inside the cell or not."""
-        neighbours = self._find(positions, self.cutoff + self.skin, self.capacity)
+    def make(
+        self, positions: NDArray[np.float64], cell: NDArray[np.float64] | None = None
+    ) -> Neighbours:
+        """The list for `positions` (n_atoms, 3), in Å, inside the cell or not.
+
+        `cell` (3, 3), in Å, where it is no longer that of the beginning.
+        """
+        neighbours = self._find(positions, cell, self.cutoff + self.skin, self.capacity)
         self.capacity = neighbours.slots
         return neighbours
 
-    def make_wide(self, positions: NDArray[np.float64]) -> Neighbours:
-        """A list that reaches cutoff + skin + margin, for `positions` as in `make`."""
+    def make_wide(
+        self, positions: NDArray[np.float64], cell: NDArray[np.float64] | None = None
+    ) -> Neighbours:
+        """A list that reaches cutoff + skin + margin; arguments as in `make`."""
         reach = self.cutoff + self.skin + self.margin
         if self.wide_capacity is None and self.capacity is not None:
             # As many more as there is more volume: a rule, so that equal runs have equal shapes.
             ratio = (reach / (self.cutoff + self.skin)) ** 3
             self.wide_capacity = tuple(_round_up(round(ratio * n)) for n in self.capacity)
-        neighbours = self._find(positions, reach, self.wide_capacity)
+        neighbours = self._find(positions, cell, reach, self.wide_capacity)
         self.wide_capacity = neighbours.slots
         return neighbours
 
     def _find(
-        self, positions: NDArray[np.float64], reach: float, capacity: tuple[int, ...] | None
+        self,
+        positions: NDArray[np.float64],
+        cell: NDArray[np.float64] | None,
+        reach: float,
+        capacity: tuple[int, ...] | None,
     ) -> Neighbours:
-        arguments = (positions, self.cell, self.periodic, self.species, self.n_species, reach)
+        cell = self.cell if cell is None else cell
+        arguments = (positions, cell, self.periodic, self.species, self.n_species, reach)
         try:
             return find_neighbours(*arguments, capacity)
         except SlotsExceededError as exceeded:

@@ -21,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import GuideTrajectory
+from hyperatom.contracts import Dynamics, GuideTrajectory
+from hyperatom.dynamics.compiled_dynamics import CompiledDynamics, DynamicsPath, at_rest
+from hyperatom.dynamics.velocity_verlet import VelocityVerlet
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.geometry.neighbours import NeighbourLists, minimum_distance
-from hyperatom.potentials.compiled_dynamics import CompiledDynamics, DynamicsPath
 from hyperatom.potentials.local_energy import AtomicEnergy, LocalEnergy, energy_forces_virial
+
+NVE = Dynamics(VelocityVerlet())
 
 SKIN = 0.6
 """Å beyond the cutoff for which neighbour lists are made."""
@@ -85,7 +88,8 @@ class CompiledModel:
         self.precision = precision
         self.block = block
         self.capacity: dict[float, tuple[int, ...]] = {}
-        self.dynamics = CompiledDynamics(self._energy_and_forces, np.dtype(precision).type)
+        self.home: Configuration | None = None
+        self.dynamics = CompiledDynamics(self._forces, np.dtype(precision).type)
         self._evaluate = jax.jit(self._energy_forces_virial)
 
     def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
@@ -110,8 +114,9 @@ class CompiledModel:
         """Fix the numbers of neighbour slots by this configuration, with a margin.
 
         Every list then has the same shape: little is compiled, and results depend on the
-        configuration alone, to the last bit.
+        configuration alone, to the last bit, also where cells change.
         """
+        self.home = configuration
         for skin in (0.0, SKIN):
             needed = self._list_maker(configuration, skin, None).make(configuration.positions).slots
             self.capacity[skin] = tuple(8 * math.ceil((1.15 * n + 2) / 8) for n in needed)
@@ -139,6 +144,7 @@ class CompiledModel:
             result = self._evaluate(
                 self._arguments(parameters, configuration),
                 configuration.positions,
+                configuration.cell,
                 self.lists(configuration, skin=0.0).make(configuration.positions),
             )
             return float(result.energy), np.array(result.forces), np.array(result.virial)
@@ -151,36 +157,52 @@ class CompiledModel:
         time_step: float,
         n_steps: int,
         check_every: int,
+        dynamics: Dynamics | None = None,
+        first_step: int = 0,
     ) -> DynamicsPath:
-        """Velocity Verlet in the model's precision; arguments as in `CompiledDynamics.run`."""
+        """Dynamics in the model's precision; arguments as in `CompiledDynamics.run`.
+
+        Raises `InputError` where the cell of a configuration that is not periodic is to change.
+        """
+        dynamics = dynamics or NVE
+        if dynamics.integrator.changes_cell and not configuration.periodic.all():
+            raise InputError(
+                "The cell is to change, but the configuration is not periodic in all directions.",
+                "Use the canonical ensemble, or make the cell periodic.",
+            )
         return self.dynamics.run(
             self._arguments(parameters, configuration),
-            configuration.positions,
-            momenta,
+            at_rest(configuration.positions, momenta, configuration.cell, dynamics.variables),
             configuration.masses,
             time_step,
             n_steps,
             check_every,
             self.lists(configuration),
+            dynamics.integrator,
+            dynamics.parameters,
+            first_step,
         )
 
     def _arguments(self, parameters: Any, configuration: Configuration) -> tuple[Any, ...]:
         species = self.species_of(configuration)
         if self.long_range is None:
-            return parameters, species, None, None
-        return parameters, species, configuration.cell, self.long_range.prepare(configuration)
+            return parameters, species, None
+        # Wave vectors must not depend on where a path began, or it would not be reversible.
+        home = self.home
+        if home is None or not np.array_equal(home.numbers, configuration.numbers):
+            home = configuration
+        return parameters, species, self.long_range.prepare(home)
 
-    def _energy_and_forces(
-        self, arguments: Any, positions: jax.Array, neighbours: Any
-    ) -> tuple[jax.Array, jax.Array]:
-        # The virial, where it is not asked for, is not computed: the compiler drops it.
-        result = self._energy_forces_virial(arguments, positions, neighbours)
-        return result.energy, result.forces
+    def _forces(
+        self, arguments: Any, positions: jax.Array, cell: jax.Array, neighbours: Any
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return self._energy_forces_virial(arguments, positions, cell, neighbours).of_dynamics()
 
     def _energy_forces_virial(
-        self, arguments: Any, positions: jax.Array, neighbours: Any
+        self, arguments: Any, positions: jax.Array, cell: jax.Array, neighbours: Any
     ) -> LocalEnergy:
-        parameters, species, cell, prepared = _in_precision(arguments, positions.dtype)
+        parameters, species, prepared = _in_precision(arguments, positions.dtype)
+        cell = jnp.asarray(cell, dtype=positions.dtype)
         parts = []
         if self.atomic_energy is not None:
             parts.append(
@@ -225,6 +247,19 @@ class CompiledModel:
         voigt = virial[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
         share = jnp.full(len(positions), value / len(positions), dtype=positions.dtype)
         return LocalEnergy(value, share, -slope, voigt)
+
+
+def guide_trajectory(path: DynamicsPath, errors: Array) -> GuideTrajectory:
+    """A path with the standard deviation of the energy (n_checks,), eV, at its checked points."""
+    return GuideTrajectory(
+        positions=path.positions,
+        momenta=path.momenta,
+        energies=path.energies,
+        errors=errors,
+        waypoints=path.waypoints,
+        cells=path.cells,
+        variables=path.variables,
+    )
 
 
 def _in_precision(arguments: Any, dtype: Any) -> Any:
@@ -282,13 +317,13 @@ class CompiledPotential:
         time_step: float,
         n_steps: int,
         check_every: int,
+        dynamics: Dynamics | None = None,
     ) -> GuideTrajectory:
-        """Velocity Verlet; see `Guide` in the contracts. Errors are zero: unknown."""
+        """See `Guide` in the contracts. Errors are zero: unknown."""
         path = self.model.run(
-            self.parameters, configuration, momenta, time_step, n_steps, check_every
+            self.parameters, configuration, momenta, time_step, n_steps, check_every, dynamics
         )
-        unknown = np.zeros(len(path.energies))
-        return GuideTrajectory(path.positions, path.momenta, path.energies, unknown, path.waypoints)
+        return guide_trajectory(path, np.zeros(len(path.energies)))
 
     def digest(self) -> str:
         """SHA-256 of name, species, cutoff and parameters."""

@@ -24,11 +24,16 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import GuideTrajectory
+from hyperatom.contracts import Dynamics, GuideTrajectory
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.combined_potentials import with_species
-from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential, LongRange
+from hyperatom.potentials.compiled_potential import (
+    CompiledModel,
+    CompiledPotential,
+    LongRange,
+    guide_trajectory,
+)
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
 from hyperatom.potentials.repulsion import repulsion
 
@@ -104,18 +109,19 @@ class LinearDensityModel(CompiledModel):
             energy = energy + part(given, displacements, central_species, slots)
         return energy
 
-    def totals(self, configuration: Configuration, waypoints: Array) -> Array:
+    def totals(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
         """Features summed over the atoms of each species, and the numbers of these atoms.
 
-        `waypoints` (n_points, n_atoms, 3) in Å; returns (n_points, n_unknowns), weights first.
+        `waypoints` (n_points, n_atoms, 3) and `cells` (n_points, 3, 3) in Å; returns
+        (n_points, n_unknowns), weights first.
         """
         species = self.species_of(configuration)
         lists = self.lists(configuration, skin=0.0)
         counts = np.bincount(species, minlength=len(self.species)).astype(float)
         with jax.enable_x64(True):
             sums = [
-                np.asarray(self._totals(positions, species, lists.make(positions))).ravel()
-                for positions in waypoints
+                np.asarray(self._totals(positions, species, lists.make(positions, cell))).ravel()
+                for positions, cell in zip(waypoints, cells, strict=True)
             ]
         return np.array([np.concatenate([one, counts]) for one in sums])
 
@@ -179,12 +185,12 @@ class LinearDensityPotential:
         """Energy with its standard deviation, forces, and stress where the cell is periodic."""
         energy, forces, virial = self.model.evaluate(self.parameters, configuration)
         stress = virial / configuration.volume if configuration.periodic.all() else None
-        error = float(self.errors(configuration, configuration.positions[None])[0])
+        error = float(self.errors(configuration, *_only(configuration))[0])
         return Evaluation(energy, forces, stress, error, origin=f"guide {self.digest()[:12]}")
 
-    def errors(self, configuration: Configuration, waypoints: Array) -> Array:
+    def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
         """Predictive standard deviation of the total energy at each waypoint, eV, (n_points,)."""
-        features = self.model.totals(configuration, waypoints) * self.scales
+        features = self.model.totals(configuration, waypoints, cells) * self.scales
         solved = solve_triangular(self.factor, features.T, trans="T", check_finite=False)
         noise = self.noise**2 * configuration.n_atoms
         return np.asarray(self.inflation * np.sqrt((solved**2).sum(axis=0) + noise))
@@ -196,15 +202,16 @@ class LinearDensityPotential:
         time_step: float,
         n_steps: int,
         check_every: int,
+        dynamics: Dynamics | None = None,
     ) -> GuideTrajectory:
-        """Velocity Verlet; see `Guide` in the contracts."""
+        """See `Guide` in the contracts."""
         path = self.model.run(
-            self.parameters, configuration, momenta, time_step, n_steps, check_every
+            self.parameters, configuration, momenta, time_step, n_steps, check_every, dynamics
         )
         errors = np.full(len(path.energies), np.inf)
         whole = np.isfinite(path.waypoints).all(axis=(1, 2))
-        errors[whole] = self.errors(configuration, path.waypoints[whole])
-        return GuideTrajectory(path.positions, path.momenta, path.energies, errors, path.waypoints)
+        errors[whole] = self.errors(configuration, path.waypoints[whole], path.cells[whole])
+        return guide_trajectory(path, errors)
 
     def digest(self) -> str:
         """SHA-256 of settings and parameters."""
@@ -286,3 +293,8 @@ class LinearDensityPotential:
             model = compiled
         noise, inflation = (float(value) for value in arrays.pop("errors"))
         return cls(model, **arrays, noise=noise, inflation=inflation)
+
+
+def _only(configuration: Configuration) -> tuple[Array, Array]:
+    """The one point of a configuration, as waypoints and cells."""
+    return configuration.positions[None], configuration.cell[None]

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-import hyperatom.potentials.narrow_neighbours  # noqa: F401 (makes Neighbours a tree of arrays)
+import hyperatom.geometry.narrow_neighbours  # noqa: F401 (makes Neighbours a tree of arrays)
+from hyperatom.fence import fenced
 from hyperatom.geometry.neighbours import Neighbours
-from hyperatom.potentials.fence import fenced
 
 AtomicEnergy = Callable[[Any, jax.Array, jax.Array, tuple[int, ...]], jax.Array]
 """(parameters, displacements (3, n_block, n_slots), central_species (n_block,), slots) -> energies
@@ -45,6 +45,11 @@ class LocalEnergy(NamedTuple):
     energies: jax.Array
     forces: jax.Array
     virial: jax.Array
+
+    def of_dynamics(self) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Energy, forces and the virial as a matrix (3, 3), as the compiled loop takes them."""
+        matrix = self.virial[jnp.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
+        return self.energy, self.forces, matrix
 
 
 def energy_and_forces(

@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
+from hyperatom.fence import fenced
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.features.density import neighbour_density
 from hyperatom.potentials.features.near_slots import two_range_energy
 from hyperatom.potentials.features.spherical_harmonics import stack_rows
-from hyperatom.potentials.fence import fenced
 from hyperatom.potentials.ziegler_repulsion import ziegler_repulsion
 
 Array = NDArray[np.float64]

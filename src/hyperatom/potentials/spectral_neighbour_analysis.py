@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
+from hyperatom.fence import fenced
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.features.hyperspherical import HypersphericalBispectrum
-from hyperatom.potentials.fence import fenced
 
 Array = NDArray[np.float64]
 

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from hyperatom.errors import InputError
+from hyperatom.fence import fenced
 from hyperatom.potentials.features.bispectrum import bispectrum, n_bispectrum
 from hyperatom.potentials.features.power_spectrum import n_power_spectrum, power_spectrum
 from hyperatom.potentials.features.radial import radial_functions
@@ -32,7 +33,6 @@ from hyperatom.potentials.features.spherical_harmonics import (
     gradient_of_expansion,
     real_spherical_harmonics,
 )
-from hyperatom.potentials.fence import fenced
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.fence import fenced
 from hyperatom.potentials.features.spherical_harmonics import (
     gradient_of_expansion,
     real_spherical_harmonics,
     stack_rows,
 )
-from hyperatom.potentials.fence import fenced
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.potentials.fence import fenced
+from hyperatom.fence import fenced
 
 Indices = NDArray[np.int32]
 Tree = dict[str, Any]

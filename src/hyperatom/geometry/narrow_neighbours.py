@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.fence import fenced
 from hyperatom.geometry.neighbours import SLOT_MULTIPLE, Neighbours
-from hyperatom.potentials.fence import fenced
 
 jax.tree_util.register_dataclass(
     Neighbours, data_fields=["index", "shift", "reverse"], meta_fields=["slots"]
@@ -16,22 +16,29 @@ jax.tree_util.register_dataclass(
 
 
 def narrow(
-    wide: Neighbours, positions: jax.Array, reach: jax.Array, slots: tuple[int, ...]
+    wide: Neighbours,
+    positions: jax.Array,
+    reach: jax.Array,
+    slots: tuple[int, ...],
+    deformation: jax.Array | None = None,
 ) -> tuple[Neighbours, jax.Array]:
     """The pairs of a wide list that are within `reach`, in fewer slots, and whether they fit.
 
-    | array       | shape        | unit | meaning                                          |
-    |-------------|--------------|------|--------------------------------------------------|
-    | `positions` | (n_atoms, 3) | Å    | anywhere the wide list is complete up to `reach` |
-    | `reach`     | scalar       | Å    | cutoff and skin of the narrow list               |
-    | `slots`     | (n_species,) | -    | slots of each species in the narrow list         |
+    | array         | shape        | unit | meaning                                                |
+    |---------------|--------------|------|--------------------------------------------------------|
+    | `positions`   | (n_atoms, 3) | Å    | anywhere the wide list is complete up to `reach`       |
+    | `reach`       | scalar       | Å    | cutoff and skin of the narrow list                     |
+    | `slots`       | (n_species,) | -    | slots of each species in the narrow list               |
+    | `deformation` | (3, 3)       | -    | of the cell since the wide list: h = h_list deformation|
 
-    The second value is false where an atom has more neighbours than slots: the list is then wrong.
+    Shifts stay those of the cell of the wide list. The second value is false where an atom has more
+    neighbours than slots: the list is then wrong.
     """
     n_atoms, n_wide = wide.index.shape
     n_slots = sum(slots)
     shift = jnp.asarray(wide.shift, dtype=positions.dtype)
-    near = _both_ways(_near(wide.index, shift, positions.T, reach), wide.reverse)
+    now = shift if deformation is None else deformed(shift, deformation)
+    near = _both_ways(_near(wide.index, now, positions.T, reach), wide.reverse)
     target, fits = fenced(partial(_targets, wide_slots=wide.slots, slots=slots))(near)
     source = fenced(partial(_sources, n_flat=n_atoms * n_slots))(target)
 
@@ -47,6 +54,11 @@ def narrow(
     return Neighbours(
         index.reshape(shape), shift.reshape(3, *shape), reverse.reshape(shape), slots
     ), fits
+
+
+def deformed(shift: jax.Array, deformation: jax.Array) -> jax.Array:
+    """Shifts (3, n_atoms, n_slots) of a list, Å, after the cell has been deformed."""
+    return jnp.einsum("aij,ab->bij", shift, deformation)
 
 
 @fenced

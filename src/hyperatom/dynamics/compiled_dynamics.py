@@ -1,0 +1,402 @@
+"""The compiled loop that runs an integrator, with neighbour lists renewed on the way.
+
+One round of the loop evaluates the forces, completes the step that led here and begins the next.
+It stops when the wanted step is complete, or when atoms and cell have moved so far since their
+neighbour list was made that a pair may be missing. Then a new list is made and the loop goes on
+from the very same point, so a renewal changes nothing but the order of sums. A new list is narrowed
+from a wide one inside the compiled program; the host searches for a new wide list when that no
+longer suffices, which is rare. The number of steps is data, not shape: nothing is compiled again
+when it, the time step or any parameter changes.
+
+When the cell moves from h_0 to h, A = h_0^-1 h, a pair at distance r_0 is at least
+sigma(A) r_0 - 2 max |u| away, with u = x - x_0 A what atoms moved beyond following the cell, and
+sigma(A) >= 1 - |A - 1|. A list of reach r is therefore complete up to the distance c while
+2 max |u| <= (r - c) - r |A - 1|.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.dynamics.motion import Circumstances, Integrator, Motion
+from hyperatom.dynamics.velocity_verlet import VelocityVerlet
+from hyperatom.errors import InputError
+from hyperatom.fence import fenced
+from hyperatom.geometry.narrow_neighbours import deformed, narrow
+from hyperatom.geometry.neighbours import NeighbourLists, Neighbours
+
+Forces = Callable[[Any, jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array, jax.Array]]
+"""(parameters, positions (n_atoms, 3), cell (3, 3), neighbours) -> energy, forces, virial (3, 3)
+
+In eV, eV/Å and eV. Where nothing needs the virial, it is not computed: the compiler drops it.
+"""
+
+FARTHEST = 1.0e6
+"""A path on which a coordinate exceeds this, in Å, has run away."""
+
+LARGEST_DEFORMATION = 0.3
+"""A path on which |h_0^-1 h - 1| of the cell exceeds this has run away."""
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicsPath:
+    """A trajectory: its end and its checked points.
+
+    | field       | shape                  | unit         | meaning                              |
+    |-------------|------------------------|--------------|--------------------------------------|
+    | `positions` | (n_atoms, 3)           | Å            | end point, not wrapped into the cell |
+    | `momenta`   | (n_atoms, 3)           | sqrt(amu eV) | at the end point                     |
+    | `cell`      | (3, 3)                 | Å            | at the end point                     |
+    | `variables` | tree                   | -            | the integrator's own, at the end     |
+    | `energies`  | (n_checks,)            | eV           | energy at the checked points         |
+    | `waypoints` | (n_checks, n_atoms, 3) | Å            | the checked points                   |
+    | `cells`     | (n_checks, 3, 3)       | Å            | cells at the checked points          |
+    | `n_lists`   | scalar                 | -            | neighbour lists made on the way      |
+
+    Once a path has run away (a coordinate beyond `FARTHEST`, a cell deformed by more than
+    `LARGEST_DEFORMATION`, or not a number), everything after is not a number.
+    """
+
+    positions: NDArray[np.float64]
+    momenta: NDArray[np.float64]
+    cell: NDArray[np.float64]
+    variables: Any
+    energies: NDArray[np.float64]
+    waypoints: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    n_lists: int
+
+
+class _State(NamedTuple):
+    motion: Motion
+    step: Any  # steps completed; -1 before the first evaluation of the forces
+    neighbours: Any  # the narrow list
+    origin: Any  # positions and cell for which it was made
+    fresh: Any  # is it still complete?
+    known: Any  # is the wide list still complete?
+    fits: Any  # are there enough slots in the narrow list?
+    n_lists: Any  # narrow lists made
+
+
+class _Constants(NamedTuple):
+    parameters: Any
+    circumstances: Circumstances
+    cutoff: Any
+    reach: Any  # cutoff + skin
+    wide_reach: Any  # cutoff + skin + margin
+
+
+class _Wide(NamedTuple):
+    neighbours: Any
+    positions: Any
+    cell: Any
+
+
+class CompiledDynamics:
+    """Runs trajectories on one kind of forces; compiles at the first and keeps the program.
+
+    `forces` is a pure JAX function. `precision` is that of the whole integration, forces included.
+    """
+
+    def __init__(self, forces: Forces, precision: type[np.floating[Any]] = np.float64) -> None:
+        self.precision = np.dtype(precision)
+        self._forces = forces
+        self._segments: dict[Integrator, Any] = {}
+
+    def run(
+        self,
+        parameters: Any,
+        motion: Motion,
+        masses: NDArray[np.float64],
+        time_step: float,
+        n_steps: int,
+        check_every: int,
+        lists: NeighbourLists | None = None,
+        integrator: Integrator = VelocityVerlet(),  # noqa: B008 (has no fields)
+        integrator_parameters: Any = (),
+        first_step: int = 0,
+    ) -> DynamicsPath:
+        """Move `motion`, looking at every `check_every`-th step.
+
+        Of `motion`, positions, momenta, cell and variables are read; build it with `at_rest`.
+        `masses` (n_atoms,) in amu, `time_step` in sqrt(amu Å^2 / eV). `first_step` is the number of
+        the first step for integrators that draw random numbers.
+
+        Raises `InputError` when `check_every` does not divide `n_steps`.
+        """
+        if n_steps < 1 or check_every < 1 or n_steps % check_every:
+            raise InputError(
+                f"A path of {n_steps} steps cannot be checked every {check_every} steps.",
+                "Choose a number of steps that is a multiple of the checking interval.",
+            )
+        n_checks = n_steps // check_every + 1
+        n_atoms = len(motion.positions)
+        energies = np.full(n_checks, np.nan)
+        waypoints = np.full((n_checks, n_atoms, 3), np.nan)
+        cells = np.full((n_checks, 3, 3), np.nan)
+        with jax.enable_x64(True):
+            segment = self._segment(integrator)
+            constants = self._constants(
+                parameters, masses, time_step, lists, integrator_parameters, first_step
+            )
+            motion = jax.tree.map(partial(_as_device_array, real=self.precision), motion)
+            home = np.asarray(motion.cell)
+            wide, slots = self._search(lists, motion)
+            state = _State(
+                motion=motion,
+                step=np.int32(-1),
+                neighbours=_no_neighbours(n_atoms, slots, self.precision) if lists else None,
+                origin=(motion.positions, motion.cell),
+                fresh=False,
+                known=True,
+                fits=True,
+                n_lists=np.int32(0),
+            )
+            for check in range(n_checks):
+                target = np.int32(check * check_every)
+                state = segment(constants, state, wide, target, check > 0, slots=slots)
+                while int(state.step) < target and lists and _in_reach(state.motion, home):
+                    if not bool(state.fits):
+                        where = np.asarray(state.motion.positions, dtype=np.float64)
+                        lists.make(where, np.asarray(state.motion.cell, dtype=np.float64))
+                    wide, slots = self._search(lists, state.motion)
+                    if slots != state.neighbours.slots:
+                        empty = _no_neighbours(n_atoms, slots, self.precision)
+                        state = state._replace(neighbours=empty)
+                    state = state._replace(fresh=False)
+                    state = segment(constants, state, wide, target, False, slots=slots)
+                lost = int(state.step) < target or not np.isfinite(float(state.motion.energy))
+                if lost or not _in_reach(state.motion, home):
+                    nowhere = np.full((n_atoms, 3), np.nan)
+                    variables = jax.tree.map(np.asarray, state.motion.variables)
+                    return DynamicsPath(
+                        nowhere, nowhere.copy(), np.full((3, 3), np.nan), variables,
+                        energies, waypoints, cells, int(state.n_lists),
+                    )  # fmt: skip
+                energies[check] = float(state.motion.energy)
+                waypoints[check] = np.asarray(state.motion.positions)
+                cells[check] = np.asarray(state.motion.cell)
+            return DynamicsPath(
+                waypoints[-1].copy(),
+                np.array(state.motion.momenta, dtype=np.float64),
+                cells[-1].copy(),
+                jax.tree.map(np.asarray, state.motion.variables),
+                energies,
+                waypoints,
+                cells,
+                int(state.n_lists),
+            )
+
+    def _segment(self, integrator: Integrator) -> Any:
+        if integrator not in self._segments:
+            segment = _make_segment(self._forces, integrator)
+            self._segments[integrator] = jax.jit(segment, static_argnames="slots")
+        return self._segments[integrator]
+
+    def _constants(
+        self,
+        parameters: Any,
+        masses: NDArray[np.float64],
+        time_step: float,
+        lists: NeighbourLists | None,
+        integrator_parameters: Any,
+        first_step: int,
+    ) -> _Constants:
+        real = self.precision.type
+        cutoff = 0.0 if lists is None else lists.cutoff
+        reach = cutoff + (np.inf if lists is None else lists.skin)
+        wide_reach = reach + (np.inf if lists is None else lists.margin)
+        return _Constants(
+            parameters=jax.device_put(parameters),
+            circumstances=Circumstances(
+                time_step=real(time_step),
+                inverse_masses=jnp.asarray(1.0 / np.asarray(masses)[:, None], dtype=real),
+                parameters=jax.tree.map(
+                    partial(_as_device_array, real=self.precision), integrator_parameters
+                ),
+                step=np.int64(first_step),
+            ),
+            cutoff=real(cutoff),
+            reach=real(reach),
+            wide_reach=real(wide_reach),
+        )
+
+    def _search(
+        self, lists: NeighbourLists | None, motion: Motion
+    ) -> tuple[_Wide, tuple[int, ...]]:
+        """A new wide list, and the slots of the lists narrowed from it."""
+        if lists is None:
+            return _Wide(None, motion.positions, motion.cell), ()
+        where = np.asarray(motion.positions, dtype=np.float64)
+        cell = np.asarray(motion.cell, dtype=np.float64)
+        if lists.capacity is None:
+            lists.make(where, cell)
+        wide = lists.make_wide(where, cell)
+        on_device = Neighbours(
+            index=jnp.asarray(wide.index),
+            shift=jnp.asarray(wide.shift, dtype=self.precision),
+            reverse=jnp.asarray(wide.reverse),
+            slots=wide.slots,
+        )
+        return _Wide(on_device, motion.positions, motion.cell), lists.capacity or ()
+
+
+def at_rest(
+    positions: NDArray[np.float64],
+    momenta: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    variables: Any = (),
+) -> Motion:
+    """The beginning of a path, before anything has been evaluated; shapes as in `Motion`."""
+    nothing = np.zeros_like(positions)
+    return Motion(positions, momenta, cell, nothing, np.zeros((3, 3)), 0.0, variables)
+
+
+def _as_device_array(leaf: Any, real: np.dtype[Any]) -> jax.Array:
+    array = jnp.asarray(leaf)
+    return array.astype(real) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def _no_neighbours(n_atoms: int, slots: tuple[int, ...], real: np.dtype[Any]) -> Neighbours:
+    shape = (n_atoms, sum(slots))
+    index = jnp.zeros(shape, dtype=np.int32)
+    return Neighbours(index, jnp.zeros((3, *shape), dtype=real), index, slots)
+
+
+def _in_reach(motion: Motion, home: NDArray[Any]) -> bool:
+    # False for NaN too. A property of the point, not of the way, so the reversed path agrees.
+    inside = bool(np.all(np.abs(np.asarray(motion.positions)) < FARTHEST))
+    cell = np.asarray(motion.cell)
+    if not inside or np.array_equal(cell, home):
+        return inside
+    deformation = np.linalg.norm(np.linalg.solve(home, cell) - np.eye(3))
+    return bool(deformation < LARGEST_DEFORMATION)
+
+
+def _make_segment(forces: Forces, integrator: Integrator) -> Callable[..., _State]:
+    moves = integrator.changes_cell
+
+    def segment(
+        constants: _Constants,
+        state: _State,
+        wide: _Wide,
+        target: Any,
+        begin: Any,
+        slots: tuple[int, ...],
+    ) -> _State:
+        """Go on until `target` steps are complete or the wide list no longer suffices.
+
+        `begin`: the state is a complete step, of which the forces are known; otherwise it waits for
+        forces.
+        """
+        first = constants.circumstances.step
+        listed = wide.neighbours is not None
+
+        def begin_step(state: _State, really: Any) -> _State:
+            circumstances = constants.circumstances._replace(step=first + state.step)
+            begun = integrator.begin(state.motion, circumstances)
+            motion = jax.tree.map(partial(jnp.where, really), begun, state.motion)
+            if listed:
+                positions, cell = state.origin
+                reaches = constants.reach, constants.cutoff
+                complete = _is_complete(motion, positions, cell, *reaches, moves)
+            else:
+                complete = jnp.all(jnp.isfinite(motion.positions))
+            return state._replace(motion=motion, fresh=state.fresh & complete)
+
+        def now(neighbours: Neighbours, motion: Motion) -> Neighbours:
+            if not moves:
+                return neighbours
+            shift = deformed(neighbours.shift, _deformation(wide.cell, motion.cell))
+            return Neighbours(neighbours.index, shift, neighbours.reverse, neighbours.slots)
+
+        def renew(state: _State) -> _State:
+            motion = state.motion
+            deformation = _deformation(wide.cell, motion.cell) if moves else None
+            neighbours, fits = fenced(partial(narrow, slots=slots))(
+                wide.neighbours, motion.positions, constants.reach, deformation=deformation
+            )
+            return state._replace(
+                neighbours=neighbours,
+                origin=(motion.positions, motion.cell),
+                fresh=fits,
+                fits=fits,
+                n_lists=state.n_lists + 1,
+            )
+
+        def with_one_list(state: _State) -> _State:
+            if listed:
+                state = jax.lax.cond(state.fresh, lambda state: state, renew, state)
+            neighbours = state.neighbours
+
+            def round_of_loop(state: _State) -> _State:
+                motion = state.motion
+                here = now(neighbours, motion) if listed else None
+                energy, force, virial = forces(
+                    constants.parameters, motion.positions, motion.cell, here
+                )
+                motion = motion._replace(energy=energy, forces=force)
+                if moves:
+                    motion = motion._replace(virial=virial)
+                circumstances = constants.circumstances._replace(step=first + state.step)
+                completed = integrator.complete(motion, circumstances)
+                # At step -1 nothing waits for completion: the momenta are whole.
+                waits = state.step >= 0
+                motion = jax.tree.map(partial(jnp.where, waits), completed, motion)
+                state = state._replace(motion=motion, step=state.step + 1, neighbours=None)
+                return begin_step(state, state.step < target)
+
+            def go_on(state: _State) -> Any:
+                return (state.step < target) & state.fresh
+
+            # The list does not change inside, and is kept out of what the loop carries.
+            moved = jax.lax.while_loop(go_on, round_of_loop, state._replace(neighbours=None))
+            return note_wide(moved._replace(neighbours=neighbours))
+
+        def note_wide(state: _State) -> _State:
+            if not listed:
+                return state._replace(known=state.fresh)
+            known = _is_complete(
+                state.motion,
+                wide.positions,
+                wide.cell,
+                constants.wide_reach,
+                constants.reach,
+                moves,
+            )
+            return state._replace(known=known)
+
+        def suffices(state: _State) -> Any:
+            return (state.step < target) & state.known & state.fits
+
+        state = state._replace(fresh=state.fresh | (not listed), fits=jnp.bool_(True))
+        state = note_wide(begin_step(state, begin))
+        return jax.lax.while_loop(suffices, with_one_list, state)
+
+    return segment
+
+
+def _deformation(before: jax.Array, after: jax.Array) -> jax.Array:
+    deformation: jax.Array = jnp.linalg.solve(before, after)
+    return deformation
+
+
+def _is_complete(
+    motion: Motion, positions: Any, cell: Any, reach: Any, needed: Any, moves: bool
+) -> jax.Array:
+    """Is a list of this reach, made for positions and cell, complete up to `needed`? Not if NaN."""
+    room = reach - needed
+    moved = motion.positions - positions
+    if moves:
+        deformation = _deformation(cell, motion.cell)
+        moved = motion.positions - positions @ deformation
+        moved = moved - moved.mean(axis=0)
+        room = room - reach * jnp.linalg.norm(deformation - jnp.eye(3, dtype=moved.dtype))
+    complete: jax.Array = jnp.all(4.0 * jnp.sum(moved**2, axis=1) <= room**2) & (room >= 0.0)
+    return complete
