@@ -104,7 +104,7 @@ def test_both_routes_agree_within_their_errors() -> None:
     assert np.sqrt(np.mean(pull**2)) < 1.3
     assert np.abs(pull).max() < 4.5  # a cell of 108 atoms is not quite isotropic
     np.testing.assert_allclose(direct.y[~chosen], np.interp(direct.x[~chosen], other.x, other.y),
-                               atol=0.15)  # fmt: skip
+                               atol=0.25)  # fmt: skip
 
 
 def test_liquid_argon_against_published_values() -> None:
