@@ -52,6 +52,11 @@ class Configuration:
         return int(self.numbers.size)
 
     @property
+    def n_copies(self) -> int:
+        """Copies of the atoms, stacked, that do not see each other: those of a ring polymer."""
+        return 1
+
+    @property
     def volume(self) -> float:
         """Cell volume in Å^3; meaningful only where all three directions are periodic."""
         return float(abs(np.linalg.det(self.cell)))

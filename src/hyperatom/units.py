@@ -15,6 +15,9 @@ FEMTOSECOND: Final = 0.09822694788464063
 GIGAPASCAL: Final = 0.006241509125883258
 """One gigapascal in eV/Å^3."""
 
+REDUCED_PLANCK: Final = 0.6582119514 * FEMTOSECOND
+"""hbar in eV times internal time."""
+
 HARTREE: Final = 27.211386024367243
 """One hartree in eV."""
 
