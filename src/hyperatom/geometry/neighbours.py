@@ -1,5 +1,6 @@
 """Neighbour lists: for every atom the atoms within a cutoff, sorted by species, in fixed slots."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,10 @@ SLOT_MULTIPLE = 8
 
 CAPACITY_MARGIN = 1.15
 """Slots grow to this multiple of the need, so that a fluctuation does not compile again."""
+
+
+PAIR_BYTES = 200
+"""Memory for each neighbour of an atom, with all that is computed on the way, roughly."""
 
 
 class SlotsExceededError(Exception):
@@ -82,6 +87,37 @@ def pairs(
     return i, j, lattice.astype(np.float64)
 
 
+def pairs_of_copies(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    periodic: NDArray[np.bool_],
+    cutoff: float,
+    n_copies: int,
+) -> Pairs:
+    """The pairs of stacked copies of the atoms that do not see each other; as `pairs` otherwise.
+
+    Raises `InputError` where so many copies would not fit into memory.
+    """
+    if n_copies == 1:
+        return pairs(positions, cell, periodic, cutoff)
+    copies = np.reshape(positions, (n_copies, -1, 3))
+    first_found = pairs(copies[0], cell, periodic, cutoff)
+    needed, memory = 2.0 * PAIR_BYTES * n_copies * len(first_found[0]), physical_memory()
+    if needed > memory:
+        raise InputError(
+            f"{n_copies} copies of {copies.shape[1]} atoms need about {needed / 1e9:.0f} GB for "
+            f"their neighbours; this machine has {memory / 1e9:.0f} GB.",
+            f"Use at most {int(n_copies * memory / needed)} beads.",
+        )
+    found = [first_found, *(pairs(copy, cell, periodic, cutoff) for copy in copies[1:])]
+    first = copies.shape[1] * np.arange(n_copies, dtype=np.int32)
+    return (
+        np.concatenate([offset + one[0] for offset, one in zip(first, found, strict=True)]),
+        np.concatenate([offset + one[1] for offset, one in zip(first, found, strict=True)]),
+        np.concatenate([one[2] for one in found]),
+    )
+
+
 def find_neighbours(
     positions: NDArray[np.float64],
     cell: NDArray[np.float64],
@@ -90,6 +126,7 @@ def find_neighbours(
     n_species: int,
     cutoff: float,
     capacity: tuple[int, ...] | None = None,
+    n_copies: int = 1,
 ) -> Neighbours:
     """Neighbours of every atom within the cutoff, by species.
 
@@ -100,12 +137,13 @@ def find_neighbours(
     | `periodic`  | (3,)         | -    | periodic along each lattice vector?                      |
     | `species`   | (n_atoms,)   | -    | species of each atom, counted from zero                  |
     | `capacity`  | (n_species,) | -    | slots of each species; the least that suffices if absent |
+    | `n_copies`  | scalar       | -    | stacked copies of the atoms that do not see each other   |
 
     Raises `SlotsExceededError` when an atom has more neighbours of a species than slots.
     """
     species = np.asarray(species, dtype=np.int32)
     n_atoms = len(species)
-    i, j, lattice = pairs(positions, cell, periodic, cutoff)
+    i, j, lattice = pairs_of_copies(positions, cell, periodic, cutoff, n_copies)
     n_pairs = len(i)
     centre = np.concatenate([i, j])
     neighbour = np.concatenate([j, i])
@@ -166,6 +204,7 @@ class NeighbourLists:
         skin: float,
         capacity: tuple[int, ...] | None = None,
         margin: float = 3.0,
+        n_copies: int = 1,
     ) -> None:
         self.cell = np.array(cell, dtype=np.float64)
         self.periodic = np.array(periodic, dtype=bool)
@@ -175,6 +214,7 @@ class NeighbourLists:
         self.skin = skin
         self.capacity = capacity
         self.margin = margin
+        self.n_copies = n_copies
         self.wide_capacity: tuple[int, ...] | None = None
 
     def make(
@@ -211,13 +251,21 @@ class NeighbourLists:
         cell = self.cell if cell is None else cell
         arguments = (positions, cell, self.periodic, self.species, self.n_species, reach)
         try:
-            return find_neighbours(*arguments, capacity)
+            return find_neighbours(*arguments, capacity, self.n_copies)
         except SlotsExceededError as exceeded:
             grown = tuple(
                 _round_up(round(CAPACITY_MARGIN * n)) if n > room else room
                 for n, room in zip(exceeded.needed, exceeded.capacity, strict=True)
             )
-            return find_neighbours(*arguments, grown)
+            return find_neighbours(*arguments, grown, self.n_copies)
+
+
+def physical_memory() -> float:
+    """Bytes of memory of this machine; infinite where it does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
 
 def _round_up(count: int) -> int:

@@ -136,6 +136,7 @@ class CompiledModel:
             self.cutoff,
             skin,
             capacity,
+            n_copies=configuration.n_copies,
         )
 
     def evaluate(self, parameters: Any, configuration: Configuration) -> tuple[float, Array, Array]:
@@ -187,6 +188,11 @@ class CompiledModel:
         species = self.species_of(configuration)
         if self.long_range is None:
             return parameters, species, None
+        if configuration.n_copies > 1:
+            raise InputError(
+                "A potential with a long-range part cannot move ring polymers.",
+                "Use one that is a sum over neighbourhoods, or a guide without this baseline.",
+            )
         # Wave vectors must not depend on where a path began, or it would not be reversible.
         home = self.home
         if home is None or not np.array_equal(home.numbers, configuration.numbers):
@@ -299,8 +305,9 @@ class CompiledPotential:
         """
         energy, forces, virial = self.model.evaluate(self.parameters, configuration)
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            closest = minimum_distance(
-                configuration.positions, configuration.cell, configuration.periodic
+            closest = min(
+                minimum_distance(positions, configuration.cell, configuration.periodic)
+                for positions in configuration.positions.reshape(configuration.n_copies, -1, 3)
             )
             raise InputError(
                 f"The {self.name} gives no finite energy for this configuration, whose closest "

@@ -39,7 +39,7 @@ class ExploringTrajectory:
             step = shape.time_step * FEMTOSECOND
             every = shape.check_every
             run = self.path.guide.trajectory(here, momenta, step, n_checks * every, every)
-            cut = self._cut(run.errors)
+            cut = where_to_stop(run.errors, self.limit, self.reach)
             if cut < n_checks:
                 full = False
                 n_checks = cut
@@ -59,11 +59,12 @@ class ExploringTrajectory:
         proposed.record["full"] = full
         return proposed
 
-    def _cut(self, errors: NDArray[np.float64]) -> int:
-        """Check at which to stop: the first beyond the limit, or one before it, at least one."""
-        beyond = np.flatnonzero(~(errors[1:] <= self.limit)) + 1
-        if beyond.size == 0:
-            return len(errors) - 1
-        first = int(beyond[0])
-        worthwhile = errors[first] <= self.reach * self.limit
-        return first if worthwhile else max(1, first - 1)
+
+def where_to_stop(errors: NDArray[np.float64], limit: float, reach: float) -> int:
+    """Check at which to stop: the first beyond the limit, or one before it, at least one."""
+    beyond = np.flatnonzero(~(errors[1:] <= limit)) + 1
+    if beyond.size == 0:
+        return len(errors) - 1
+    first = int(beyond[0])
+    worthwhile = errors[first] <= reach * limit
+    return first if worthwhile else max(1, first - 1)
