@@ -257,12 +257,12 @@ def _check_spelling(make: Callable[..., Any], keywords: Message) -> None:
 
 
 def _version(make: Callable[..., Any], hello: Message) -> str:
-    """What `make` says of its engine, or the package behind the import path."""
-    spoken = getattr(make, "engine_version", None)
-    return str(spoken(**hello["keywords"])) if spoken else engine_version(hello["calculator"])
+    """What the module of `make` says in its `engine_version`, or the package imported from."""
+    spoken = getattr(sys.modules.get(getattr(make, "__module__", "")), "engine_version", None)
+    return str(spoken(**hello["keywords"])) if spoken else package_version(hello["calculator"])
 
 
-def engine_version(path: str) -> str:
+def package_version(path: str) -> str:
     """Name and version of the package behind an import path, or the digest of its source file."""
     package = path.partition(".")[0]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -14,6 +14,9 @@ from hyperatom.errors import InputError
 
 Missing = Callable[[], str | None]
 
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+"""Open MPI does not start for root unless told so; in a container everybody is root."""
+
 
 def missing_package(*names: str) -> Missing:
     """A question: which of these Python packages is not installed?"""
@@ -85,12 +88,13 @@ def _spoken_version(command: str, arguments: tuple[str, ...], expect: str) -> st
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
+                env={**os.environ, **AS_ROOT},
                 timeout=60,
                 check=False,
             ).stdout.decode(errors="replace")
         except (OSError, subprocess.TimeoutExpired):
             return "unknown"
-    _, _, after = spoken.partition(expect)
+    after = spoken.partition(expect)[2] if expect else spoken
     return after.split()[0].strip(",;:") if after.split() else "unknown"
 
 
