@@ -50,7 +50,7 @@ def validate(
 ) -> None:
     """Check an input file: settings, atoms, and that the engine really starts."""
     with plainly():
-        text = _read(file)
+        text = read_input(file)
         from hyperatom.campaign.settings import load_settings
 
         settings = load_settings(text, str(file))
@@ -81,7 +81,7 @@ def run_campaign(
     """Learn, freeze, produce: the whole campaign, in a new run directory."""
     path = directory if directory is not None else Path(f"{file.stem}-run")
     with plainly(path):
-        text = _read(file)
+        text = read_input(file)
         from hyperatom.campaign.assembly import create
 
         create(text, file, path)
@@ -159,7 +159,8 @@ def _forget_failures(directory: Path) -> None:
         run.close()
 
 
-def _read(file: Path) -> str:
+def read_input(file: Path) -> str:
+    """The text of an input file; raises `InputError`."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -7,6 +7,8 @@ import typer
 from hyperatom import __version__
 from hyperatom.cli.build import build
 from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
+from hyperatom.cli.doctor import doctor
+from hyperatom.cli.engines import engines
 from hyperatom.cli.farm import worker, workers
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
@@ -22,6 +24,7 @@ What to type, in this order:
 
   [bold]hyperatom init quartz.yaml[/bold]        an input file with every setting explained
   [bold]hyperatom validate quartz.yaml[/bold]    is it right, and does the engine start?
+  [bold]hyperatom doctor quartz.yaml[/bold]      is the engine sound? forces, noise, time
   [bold]hyperatom run quartz.yaml[/bold]         learn, freeze, produce, report
   [bold]hyperatom verify quartz-run[/bold]       the proof that the run is exact
 
@@ -43,6 +46,8 @@ app = typer.Typer(
 
 app.command(rich_help_panel=START)(init)
 app.command(rich_help_panel=START)(validate)
+app.command(rich_help_panel=START)(doctor)
+app.command(rich_help_panel=START)(engines)
 app.command("run", rich_help_panel=START)(run_campaign)
 app.command(rich_help_panel=START)(build)
 app.command(rich_help_panel=WATCH)(resume)

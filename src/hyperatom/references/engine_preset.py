@@ -40,6 +40,7 @@ class EnginePreset:
     | `start`          | where the electrons start from, so that the past does not matter   |
     | `basis`          | what stays the same when atoms and cell change                     |
     | `install`        | the one command (or, failing that, the way) that installs it       |
+    | `has_k_points`   | takes a mesh of k-points (else Gamma alone)                        |
     | `missing`        | what it lacks on this machine, None: nothing                       |
     | `prepare`        | keywords for a configuration: k-points, pseudopotentials           |
 
@@ -59,6 +60,7 @@ class EnginePreset:
     start: str = ""
     basis: str = ""
     install: str = ""
+    has_k_points: bool = False
     missing: Callable[[], str | None] = _nothing
     prepare: Prepare = _as_they_are
 

@@ -131,6 +131,7 @@ PRESETS: Final = (
         start="superposed atomic densities, anew for each configuration",
         basis="plane waves up to 32 Ha, fixed mesh of k-points, no symmetry but k = -k",
         install="apt-get install --no-install-recommends abinit abinit-data",
+        has_k_points=True,
         missing=missing_program(_command),
         prepare=_prepare,
     ),

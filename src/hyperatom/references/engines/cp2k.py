@@ -50,7 +50,7 @@ def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
 
     os.environ.update(AS_ROOT)
 
-    class Shell(CP2K):  # type: ignore[misc]
+    class Shell(CP2K):
         """Ends its program before its output is read."""
 
         def calculate(self, *arguments: Any, **more: Any) -> None:
@@ -117,6 +117,7 @@ PRESETS: Final = (
         basis="orbitals that move with the atoms, on a grid of 600 Ry that does not (egg-box); the "
         "grid grows in steps when the cell does",
         install="apt-get install --no-install-recommends cp2k cp2k-data",
+        has_k_points=True,
         missing=missing_program(_command),
         prepare=_prepare,
     ),

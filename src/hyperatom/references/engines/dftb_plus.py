@@ -108,6 +108,7 @@ PRESETS: Final = (
         basis="Slater-Koster orbitals that move with the atoms, fixed mesh of k-points",
         install="conda install -c conda-forge dftbplus (and a Slater-Koster set of "
         "https://dftb.org)",
+        has_k_points=True,
         missing=missing_program(_command),
         prepare=_prepare,
     ),

@@ -136,6 +136,7 @@ PRESETS: Final = (
         start="superposed atomic densities and atomic orbitals, anew for each configuration",
         basis="plane waves up to 40 Ry (density 320 Ry), fixed mesh of k-points, no symmetry",
         install="apt-get install --no-install-recommends quantum-espresso quantum-espresso-data",
+        has_k_points=True,
         missing=missing_program(_command),
         prepare=_prepare,
     ),

@@ -77,6 +77,7 @@ _PROMISES: Final[dict[str, Any]] = {
     "otherwise GPAW raises",
     "start": "atomic densities and orbitals, anew for each configuration",
     "install": _INSTALL,
+    "has_k_points": True,
     "missing": missing_package("gpaw"),
 }
 PRESETS: Final = (

@@ -30,6 +30,7 @@ class Pyscf:
         xc: str,
         basis: str | dict[str, Any],
         conv_tol: float,
+        conv_tol_grad: float,
         max_cycle: int,
         charge: int = 0,
         spin: int = 0,
@@ -42,14 +43,19 @@ class Pyscf:
         stress: bool = True,
     ) -> None:
         self.mesh = None if mesh is None else list(mesh)
-        self.scf = {"conv_tol": conv_tol, "max_cycle": max_cycle, "xc": xc, "damp": damp}
+        self.scf = {
+            "xc": xc,
+            "conv_tol": conv_tol,
+            "conv_tol_grad": conv_tol_grad,
+            "max_cycle": max_cycle,
+            "damp": damp,
+        }
         self.common = {"basis": basis, "charge": charge, "spin": spin, "verbose": 3}
         self.crystal = {"pseudo": pseudo, "ke_cutoff": ke_cutoff, "precision": precision}
         self.grid_level = grid_level
         periodic = ["stress"] if stress and mesh is not None else []
         self.implemented_properties = ["energy", "free_energy", "forces", *periodic]
         self.results: dict[str, Any] = {}
-        self.converged: bool | None = None
 
     def calculate(
         self,
@@ -58,42 +64,40 @@ class Pyscf:
         system_changes: Sequence[str],  # noqa: ARG002
     ) -> None:
         """Called as ASE would."""
-        from ase.units import Bohr, Hartree
+        from pyscf.data.nist import BOHR, HARTREE2EV
 
-        spots = list(zip(atoms.get_chemical_symbols(), atoms.positions / Bohr, strict=True))
+        spots = list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True))
         field = self._crystal(spots, atoms) if self.mesh is not None else self._molecule(spots)
         for name, value in self.scf.items():
             setattr(field, name, value)
-        energy = float(field.kernel()) * Hartree
-        self.converged = bool(field.converged)
+        energy = float(field.kernel()) * HARTREE2EV
+        if not field.converged:
+            cycles = self.scf["max_cycle"]
+            raise RuntimeError(f"the self-consistency did not converge in {cycles} cycles")
         self.results = {"energy": energy, "free_energy": energy}
-        if not self.converged:
-            return
-        gradients = field.Gradients()
+        gradients = field.nuc_grad_method()
         if self.mesh is None:
             gradients.grid_response = True
-        forces = -np.asarray(gradients.kernel()) * Hartree / Bohr
+        forces = -np.asarray(gradients.kernel()) * HARTREE2EV / BOHR
         self.results["forces"] = forces
         if "stress" in properties and self.mesh is not None:
-            stress = np.asarray(gradients.get_stress()) * Hartree / Bohr**3
+            stress = np.asarray(gradients.get_stress()) * HARTREE2EV / BOHR**3
             self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
 
     def _molecule(self, spots: list[Any]) -> Any:
         from pyscf import dft, gto
 
-        molecule = gto.M(atom=spots, unit="Bohr", symmetry=False, **self.common)
+        molecule = gto.M(atom=spots, symmetry=False, **self.common)
         field = dft.RKS(molecule) if molecule.spin == 0 else dft.UKS(molecule)
         field.grids.level = self.grid_level
         return field
 
     def _crystal(self, spots: list[Any], atoms: Any) -> Any:
-        from ase.units import Bohr
         from pyscf.pbc import dft, gto
 
         cell = gto.M(
             atom=spots,
-            a=np.asarray(atoms.cell) / Bohr,
-            unit="Bohr",
+            a=np.asarray(atoms.cell),
             space_group_symmetry=False,
             **self.common,
             **self.crystal,
@@ -143,6 +147,7 @@ PRESETS: Final = (
         keywords={
             "xc": "pbe,pbe",
             "conv_tol": 1.0e-10,  # hartree
+            "conv_tol_grad": 1.0e-7,
             "max_cycle": 100,
             "molecule": {"basis": "def2-svp"},
             "crystal": {"basis": "gth-szv", "pseudo": "gth-pbe", "ke_cutoff": 100.0},
@@ -155,11 +160,12 @@ PRESETS: Final = (
         doi="10.1063/5.0006074",
         name="pyscf",
         energy="Kohn-Sham energy of PBE electrons without smearing",
-        convergence="change of the energy below 1e-10 hartree and PySCF's own test of the gradient",
+        convergence="change of the energy below 1e-10 hartree and orbital gradient below 1e-7",
         start="superposed atomic densities, anew for each configuration",
         basis="Gaussian orbitals that move with the atoms (molecules: def2-svp; crystals: gth-szv, "
         "fixed mesh of k-points, no symmetry)",
         install="pip install pyscf",
+        has_k_points=True,
         missing=missing_package("pyscf"),
         prepare=_prepare,
     ),

@@ -104,6 +104,7 @@ PRESETS: Final = (
         start="superposed atomic densities (icharg 2) and random orbitals, anew each time",
         basis="plane waves up to 500 eV, fixed mesh of k-points, no symmetry but k = -k",
         install="licence and source: https://www.vasp.at; then ASE_VASP_COMMAND and VASP_PP_PATH",
+        has_k_points=True,
         missing=_missing,
         prepare=_prepare,
     ),
