@@ -248,6 +248,22 @@ def test_electrons_that_do_not_converge_are_a_failure(name):
         reference.evaluate(configuration)
 
 
+def test_the_second_attempt_changes_the_way_and_not_the_energy():
+    require("espresso")
+    configuration = hydrogen(True)
+    once = preset("espresso", configuration)
+    few = find_engine("espresso", {**CHEAP["espresso"]}, {}).changed(
+        {"input_data": {"electron_maxstep": 3, **CHEAP["espresso"]["input_data"]}}, {}
+    )
+    with (
+        AseReference.from_preset(once) as reference,
+        AseReference.from_preset(few.prepared(configuration, (1, 1, 1))) as hurried,
+    ):
+        first, second = reference.evaluate(configuration), hurried.evaluate(configuration)
+    assert (first.attempts, second.attempts) == (1, 2)
+    assert second.energy == pytest.approx(first.energy, abs=1e-6)
+
+
 def test_what_the_program_complains_of_is_passed_on():
     require("espresso")
     configuration = hydrogen(True)

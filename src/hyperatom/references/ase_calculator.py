@@ -22,7 +22,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.engine_message import Message, unpack
-from hyperatom.references.engine_preset import EnginePreset
+from hyperatom.references.engine_preset import EnginePreset, merged
 from hyperatom.references.engine_process import (
     EngineCrash,
     EngineException,
@@ -84,6 +84,7 @@ class AseReference:
         self.calculator = calculator.removeprefix("ase:")
         self.keywords = dict(keywords or {})
         self.retry_keywords = dict(retry_keywords or {})
+        self._tightened = merged(self.keywords, self.retry_keywords)
         settings: dict[str, Any] = {
             "calculator": self.calculator,
             "keywords": self.keywords,
@@ -148,7 +149,7 @@ class AseReference:
             except (EngineException, EngineCrash, EngineNotFinite) as failure:
                 if not self.retry_keywords and not isinstance(failure, EngineCrash):
                     raise  # a new calculator with the same settings would only say the same
-            return self._attempt(process, configuration, self.keywords | self.retry_keywords, 2)
+            return self._attempt(process, configuration, self._tightened, 2)
         finally:
             self._idle.put(process)
 
@@ -161,7 +162,7 @@ class AseReference:
         with self._lock:
             self._attempts[id(configuration)] = process
         try:
-            keywords = self.keywords | self.retry_keywords if tightened else self.keywords
+            keywords = self._tightened if tightened else self.keywords
             return self._attempt(process, configuration, keywords, 1)
         finally:
             with self._lock:
@@ -208,7 +209,7 @@ class AseReference:
         start = time.perf_counter()
         try:
             answer = process.compute(configuration, keywords)
-            energy, forces, stress = _checked(answer, configuration)
+            energy, forces, stress, noise = _checked(answer, configuration)
         except EngineFailure as failure:
             failure.attempts = number
             failure.host = platform.node()
@@ -218,6 +219,7 @@ class AseReference:
             energy=energy,
             forces=forces,
             stress=stress,
+            energy_error=noise,
             origin=f"{self.calculator} ({self._version})",
             seconds=time.perf_counter() - start,
             attempts=number,
@@ -234,7 +236,7 @@ class EngineNotFinite(EngineFailure):
 
 def _checked(
     answer: Message, configuration: Configuration
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None, float | None]:
     for name in ("numbers", "positions", "cell"):
         if not np.array_equal(unpack(answer[name]), getattr(configuration, name)):
             raise EngineFailure(
@@ -243,12 +245,14 @@ def _checked(
             )
     energy, forces = unpack(answer["energy"]), unpack(answer["forces"])
     stress = unpack(answer["stress"]) if "stress" in answer else None
+    noise = unpack(answer["energy_error"]) if "energy_error" in answer else None
     if stress is not None and stress.shape == (3, 3):
         stress = ((stress + stress.T) / 2.0).flat[[0, 4, 8, 5, 2, 1]]
     for name, array, shape in (
         ("energy", energy, ()),
         ("forces", forces, (configuration.n_atoms, 3)),
         ("stress", stress, (6,)),
+        ("energy_error", noise, ()),
     ):
         if array is None:
             continue
@@ -258,7 +262,7 @@ def _checked(
             )
         if not np.all(np.isfinite(array)):
             raise EngineNotFinite(f"The engine's {name} is not finite.", _LOOK_AT_OUTPUT)
-    return float(energy), forces, stress
+    return float(energy), forces, stress, None if noise is None else float(noise)
 
 
 def _canonical(settings: Mapping[str, Any]) -> str:

@@ -117,6 +117,9 @@ class _Engine:
         if getattr(calculator, "converged", None) is False:
             raise RuntimeError("the engine says that it has not converged")
         answer = {name: pack(np.asarray(value, np.float64)) for name, value in results.items()}
+        noise = dict(getattr(calculator, "results", None) or {}).get("energy_error")
+        if noise is not None:
+            answer["energy_error"] = pack(np.asarray(noise, np.float64))
         answer["positions"] = pack(np.asarray(atoms.positions, np.float64))
         answer["cell"] = pack(np.asarray(atoms.cell, np.float64))
         answer["numbers"] = pack(np.asarray(atoms.numbers, np.int64))
