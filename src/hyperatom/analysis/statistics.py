@@ -16,6 +16,7 @@ credited: error bars err on the wide side.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from math import floor, isfinite, log10, nan
 from types import ModuleType
 from typing import Any, Final
@@ -359,13 +360,15 @@ def _scaled(walkers: Sequence[Array]) -> list[Array]:
 
 
 def _timeseries() -> ModuleType:
-    """pymbar.timeseries, without the notices that pymbar logs about JAX when first imported."""
+    return pymbar_module("timeseries")
+
+
+def pymbar_module(name: str) -> ModuleType:
+    """pymbar.`name`, without the notices that pymbar logs about JAX when first imported."""
     logger = logging.getLogger("pymbar")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        from pymbar import timeseries
+        return import_module(f"pymbar.{name}")
     finally:
         logger.setLevel(level)
-    module: ModuleType = timeseries
-    return module

@@ -1,6 +1,6 @@
 """Averages over the frames of a trajectory: weights and walkers taken care of in one place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -93,13 +93,29 @@ def function_of(
 
     `function` takes the means in the order of `columns`. N_eff is that of the slowest column.
     """
+    (found,) = functions_of(
+        trajectory, lambda means: [function(means)], columns, {"": unit}
+    ).values()
+    return found
+
+
+def functions_of(
+    trajectory: Trajectory,
+    functions: Callable[[Array], Any],
+    columns: Sequence[Array],
+    units: Mapping[str, str],
+) -> dict[str, Estimate]:
+    """Several functions of the same means at once, named in the order of `units`."""
     rows = np.stack([np.ones(len(trajectory)), *columns], axis=1) * trajectory.weights[:, None]
-    value, error = function_of_means(
-        lambda means: function(means[1:] / means[0]), trajectory.by_walker(rows)
+    values, errors = function_of_means(
+        lambda means: np.asarray(functions(means[1:] / means[0])), trajectory.by_walker(rows)
     )
-    each = [mean_of(trajectory, column, unit) for column in columns]
+    each = [mean_of(trajectory, column, "") for column in columns]
     slowest = min(each, key=lambda one: one.n_effective)
-    return Estimate(
-        float(value), float(error), slowest.n_effective, slowest.autocorrelation_time, unit,
-        trajectory.kind,
-    )  # fmt: skip
+    return {
+        name: Estimate(
+            float(value), float(error), slowest.n_effective, slowest.autocorrelation_time, unit,
+            trajectory.kind,
+        )
+        for (name, unit), value, error in zip(units.items(), values, errors, strict=True)
+    }  # fmt: skip
