@@ -251,6 +251,21 @@ class Trajectory:
         return float(steps.mean())
 
     @property
+    def longest(self) -> int:
+        """Frames of the longest walker."""
+        return int(np.unique(self.walkers, return_counts=True)[1].max())
+
+    def windows(self) -> Iterator[slice]:
+        """Where the frames of each walker lie, which follow one another."""
+        for walker in self.labels:
+            own = np.flatnonzero(self.walkers == walker)
+            yield slice(int(own[0]), int(own[-1]) + 1)
+
+    def clock(self, n_lags: int) -> Array:
+        """Times 0, dt, 2 dt, ... between frames, (n_lags,), fs."""
+        return np.arange(n_lags) * np.float64(self.time_step)
+
+    @property
     def labels(self) -> NDArray[np.int64]:
         """The walkers that there are."""
         return np.unique(self.walkers)
