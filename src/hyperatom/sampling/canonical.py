@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
+from hyperatom.contracts import Dynamics
 from hyperatom.evaluation import Evaluation
+from hyperatom.sampling.momenta import Momenta, draw_atoms, kinetic_energy
 from hyperatom.units import BOLTZMANN
 
 
@@ -37,19 +39,27 @@ class Canonical:
     def draw_momenta(
         self, masses: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Maxwell momenta, shape (n_atoms, 3), sqrt(amu eV).
+        """Maxwell momenta, shape (n_atoms, 3), sqrt(amu eV); see `draw_atoms`."""
+        return draw_atoms(masses, self.thermal_energy, rng, self.fixed_centre_of_mass)
 
-        Subtracting m_i P / M from independent draws gives the Maxwell distribution conditional on
-        P = 0. No rescaling to the exact temperature follows: that would change the distribution.
-        """
-        momenta = rng.standard_normal((masses.size, 3)) * np.sqrt(
-            masses[:, None] * self.thermal_energy
-        )
-        if self.fixed_centre_of_mass:
-            momenta -= masses[:, None] * (momenta.sum(axis=0) / masses.sum())
-        return momenta
+    # What a guided trajectory asks for; see `PathEnsemble`.
 
+    def draw(self, configuration: Configuration, rng: np.random.Generator) -> Momenta:
+        """Momenta of the atoms."""
+        return Momenta(self.draw_momenta(configuration.masses, rng))
 
-def kinetic_energy(momenta: NDArray[np.float64], masses: NDArray[np.float64]) -> float:
-    """sum p^2 / 2m in eV; `momenta` (n_atoms, 3) in sqrt(amu eV), `masses` (n_atoms,) in amu."""
-    return float(0.5 * np.sum(momenta**2 / masses[:, None]))
+    def kinetic_energy(self, momenta: Momenta, configuration: Configuration) -> float:
+        """sum p^2 / 2m, eV."""
+        return kinetic_energy(momenta.atoms, configuration.masses)
+
+    def dynamics(self, momenta: Momenta, configuration: Configuration) -> Dynamics | None:  # noqa: ARG002
+        """Velocity Verlet."""
+        return None
+
+    def work(self, configuration: Configuration) -> float:  # noqa: ARG002
+        """None is done on the surroundings, eV."""
+        return 0.0
+
+    def log_jacobian(self, before: Configuration, after: Configuration) -> float:  # noqa: ARG002
+        """Velocity Verlet preserves volume."""
+        return 0.0

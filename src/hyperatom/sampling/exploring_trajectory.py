@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposed
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory, Path, PathShape
-from hyperatom.units import FEMTOSECOND
 
 
 @dataclass(frozen=True)
@@ -30,31 +29,21 @@ class ExploringTrajectory:
     def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
         """Log ratio as for a guided trajectory; `full` in the record tells an uncut path."""
         shape, _ = self.path.draw_shape(rng)
+        path = Path([configuration], [], [], [])
         checks: list[int] = []
-        started, ended, trajectories = [], [], []
-        here = configuration
         full = True
         for n_checks in shape.checks:
-            momenta = self.path.ensemble.draw_momenta(configuration.masses, rng)
-            step = shape.time_step * FEMTOSECOND
-            every = shape.check_every
-            run = self.path.guide.trajectory(here, momenta, step, n_checks * every, every)
-            cut = where_to_stop(run.errors, self.limit, self.reach)
+            momenta = self.path.ensemble.draw(path.end, rng)
+            longer = self.path.go_on(path, momenta, shape, n_checks)
+            cut = where_to_stop(longer.trajectories[-1].errors, self.limit, self.reach)
             if cut < n_checks:
                 full = False
-                n_checks = cut
-                run = self.path.guide.trajectory(here, momenta, step, cut * every, every)
-            checks.append(n_checks)
-            started.append(momenta)
-            ended.append(run.momenta)
-            trajectories.append(run)
-            if not np.isfinite(run.positions).all():
-                break
-            here = here.with_positions(run.positions)
-            if not full:
+                longer = self.path.go_on(path, momenta, shape, cut)
+            path = longer
+            checks.append(min(cut, n_checks))
+            if not full or not path.finite:
                 break
         taken = PathShape(shape.time_step, shape.check_every, tuple(checks))
-        path = Path(here, started, ended, trajectories)
         proposed = self.path.judge_path(configuration, taken, path, exempt=True)
         proposed.record["full"] = full
         return proposed

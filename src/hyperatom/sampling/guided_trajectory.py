@@ -15,6 +15,10 @@ et al. 1987) with a guide (Nagai et al. 2020). More segments let the energy exch
 momenta several times per reference call: a trajectory conserves its total energy, so a single one,
 however long, leaves a harmonic crystal's potential energy correlated by one half.
 
+At constant pressure the momenta of the cell are drawn and flipped with those of the atoms, K is
+that of both, and the map's Jacobian J is not always one: S remains an involution, and Metropolis
+accepts with the density ratio of `ensemble`, times exp{-sum_k (K_k' - K_k) / k_B T} J.
+
 Lengths and time steps are random but drawn without looking at the state, and the reversed path
 draws them with the same probability. The veto looks at a set of points that is the same for the
 path and its reverse, and the drift veto at |dH_guide| of each segment, equal both ways.
@@ -22,14 +26,44 @@ path and its reverse, and the drift veto at |dH_guide| of each segment, equal bo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Guide, GuideTrajectory, Proposed
-from hyperatom.sampling.canonical import Canonical, kinetic_energy
+from hyperatom.contracts import Dynamics, Ensemble, Guide, GuideTrajectory, Proposed
+from hyperatom.sampling.momenta import Momenta
 from hyperatom.units import FEMTOSECOND
+
+
+class PathEnsemble(Ensemble, Protocol):
+    """An ensemble that knows how its configurations move."""
+
+    @property
+    def thermal_energy(self) -> float:
+        """k_B T in eV."""
+        ...
+
+    def draw(self, configuration: Configuration, rng: np.random.Generator) -> Momenta:
+        """Momenta from exp(-K / k_B T), which does not depend on the configuration."""
+        ...
+
+    def kinetic_energy(self, momenta: Momenta, configuration: Configuration) -> float:
+        """K in eV."""
+        ...
+
+    def dynamics(self, momenta: Momenta, configuration: Configuration) -> Dynamics | None:
+        """Equations of motion that run backwards under a flip; None for velocity Verlet."""
+        ...
+
+    def work(self, configuration: Configuration) -> float:
+        """Work on the surroundings, eV: with K and the guide's energy it is conserved."""
+        ...
+
+    def log_jacobian(self, before: Configuration, after: Configuration) -> float:
+        """Growth of the volume element of configurations and momenta along a trajectory."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,18 +88,24 @@ class PathShape:
 class Path:
     """A path through `segments` trajectories.
 
-    `started` and `ended` hold the momenta (n_atoms, 3), sqrt(amu eV), at both ends of each segment.
+    `points` are the configurations where it began and where each segment ended; `started` and
+    `ended` the momenta at both ends of each segment.
     """
 
-    end: Configuration
-    started: Sequence[NDArray[np.float64]]
-    ended: Sequence[NDArray[np.float64]]
+    points: Sequence[Configuration]
+    started: Sequence[Momenta]
+    ended: Sequence[Momenta]
     trajectories: Sequence[GuideTrajectory]
+
+    @property
+    def end(self) -> Configuration:
+        """Where it led."""
+        return self.points[-1]
 
     @property
     def finite(self) -> bool:
         """False where the guide threw an atom out of the numbers."""
-        return bool(np.isfinite(self.end.positions).all() and np.isfinite(self.ended[-1]).all())
+        return all(trajectory.finite for trajectory in self.trajectories)
 
 
 @dataclass(frozen=True)
@@ -85,7 +125,7 @@ class GuidedTrajectory:
     """
 
     guide: Guide
-    ensemble: Canonical
+    ensemble: PathEnsemble
     time_step: float
     length: float
     segments: int = 1
@@ -108,32 +148,46 @@ class GuidedTrajectory:
         self,
         configuration: Configuration,
         shape: PathShape,
-        momenta: Sequence[NDArray[np.float64]] | np.random.Generator,
+        momenta: Sequence[Momenta] | np.random.Generator,
     ) -> Path:
         """Run a path of given shape with given momenta, or with momenta drawn on the way."""
-        trajectories: list[GuideTrajectory] = []
-        started: list[NDArray[np.float64]] = []
+        path = Path([configuration], [], [], [])
         for k, n_checks in enumerate(shape.checks):
             if isinstance(momenta, np.random.Generator):
-                start = self.ensemble.draw_momenta(configuration.masses, momenta)
+                start = self.ensemble.draw(path.end, momenta)
             else:
                 start = momenta[k]
-            trajectory = self.guide.trajectory(
-                configuration,
-                start,
-                shape.time_step * FEMTOSECOND,
-                n_checks * shape.check_every,
-                shape.check_every,
-            )
-            started.append(start)
-            trajectories.append(trajectory)
-            if not np.isfinite(trajectory.positions).all():
+            path = self.go_on(path, start, shape, n_checks)
+            if not path.finite:
                 break
-            configuration = configuration.with_positions(trajectory.positions)
-        return Path(configuration, started, [t.momenta for t in trajectories], trajectories)
+        return path
+
+    def go_on(self, path: Path, start: Momenta, shape: PathShape, n_checks: int) -> Path:
+        """The path with one more segment of `n_checks` checks, begun with the momenta `start`."""
+        here = path.end
+        dynamics = self.ensemble.dynamics(start, here)
+        trajectory = self.guide.trajectory(
+            here,
+            start.atoms,
+            shape.time_step * FEMTOSECOND,
+            n_checks * shape.check_every,
+            shape.check_every,
+            dynamics,
+        )
+        if dynamics is None:
+            ended, there = Momenta(trajectory.momenta), here.with_positions(trajectory.positions)
+        else:
+            ended = Momenta(trajectory.momenta, np.asarray(trajectory.variables))
+            there = here.with_cell(trajectory.positions, trajectory.cells[-1])
+        return Path(
+            [*path.points, there],
+            [*path.started, start],
+            [*path.ended, ended],
+            [*path.trajectories, trajectory],
+        )
 
     def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
-        """Log ratio: -sum_k (K_k' - K_k) / k_B T over the segments."""
+        """Log ratio: -sum_k (K_k' - K_k) / k_B T over the segments, and the log Jacobian."""
         shape, exempt = self.draw_shape(rng)
         path = self.follow(configuration, shape, rng)
         return self.judge_path(configuration, shape, path, exempt)
@@ -142,21 +196,18 @@ class GuidedTrajectory:
         self, configuration: Configuration, shape: PathShape, path: Path, exempt: bool
     ) -> Proposed:
         """Turn a path into a proposal: log ratio, veto and the numbers to replay it."""
-        thermal_energy = self.ensemble.thermal_energy
-        masses = configuration.masses
+        ensemble, thermal_energy = self.ensemble, self.ensemble.thermal_energy
         energies = [t.energies for t in path.trajectories]
         # A path that runs away may overflow here; it is vetoed below.
         with np.errstate(over="ignore", invalid="ignore"):
-            before = np.array([kinetic_energy(p, masses) for p in path.started])
-            after = np.array([kinetic_energy(p, masses) for p in path.ended])
-            drifts = after - before + np.array([e[-1] - e[0] for e in energies])
-        finite = all(np.isfinite(t.momenta).all() for t in path.trajectories) and all(
-            np.isfinite(e).all() for e in energies
-        )
+            before = np.array([ensemble.kinetic_energy(p, configuration) for p in path.started])
+            after = np.array([ensemble.kinetic_energy(p, configuration) for p in path.ended])
+            work = np.diff([ensemble.work(point) for point in path.points])
+            drifts = after - before + work + np.array([e[-1] - e[0] for e in energies])
         # Not a number anywhere must give not a number, in whatever order the path is run.
         worst_error = float(np.max(np.concatenate([t.errors for t in path.trajectories])))
         drift = float(np.max(np.abs(drifts)))
-        finite = finite and bool(np.isfinite(drifts).all())
+        finite = path.finite and bool(np.isfinite(drifts).all())
         veto: str | None = None
         if not finite:
             veto = "the guide's trajectory left the numbers"
@@ -177,6 +228,9 @@ class GuidedTrajectory:
             "guide_drift": drift,
             "exempt": exempt,
         }
-        log_ratio = -float((after - before).sum()) / thermal_energy if finite else -np.inf
-        end = path.end if finite else configuration
-        return Proposed(end, log_ratio, veto, record)
+        if not finite:
+            return Proposed(configuration, -np.inf, veto, record)
+        log_jacobian = sum(ensemble.log_jacobian(a, b) for a, b in pairwise(path.points))
+        record["log_jacobian"] = log_jacobian
+        log_ratio = log_jacobian - float((after - before).sum()) / thermal_energy
+        return Proposed(path.end, log_ratio, veto, record)
