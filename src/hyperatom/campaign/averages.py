@@ -32,6 +32,7 @@ class Sampled:
     | `guide_energies` | (n, 2)               | eV   | the guide's                           |
     | `free_energies`  | (n_free,)            | eV   | the guide's own chain of each walker  |
     | `free_positions` | (n_free, n_atoms, 3) | Å    | the same                              |
+    | `free_cells`     | (n_free, 3, 3)       | Å    | the same                              |
     """
 
     judgements: Judgements
@@ -40,6 +41,7 @@ class Sampled:
     guide_energies: Array
     free_energies: list[Array]
     free_positions: list[Array]
+    free_cells: list[Array]
 
     def energy(self, n_atoms: int) -> Estimate:
         """Mean energy of the reference, eV/atom."""
@@ -60,12 +62,13 @@ class Sampled:
         for key in keys:
             label = labels.get(str(key))
             assert label is not None
-            judged.append(start.with_positions(label.configuration.positions))
+            there = label.configuration
+            judged.append(start.with_cell(there.positions, there.cell))
         settings = RadialDistribution(float(plain.r[-1] + plain.r[0]), len(plain.r))
         found = settings.compute(judged)
         free = [
-            settings.compute([start.with_positions(x) for x in walker])
-            for walker in self.free_positions
+            settings.compute([start.with_cell(*one) for one in zip(*walker, strict=True)])
+            for walker in zip(self.free_positions, self.free_cells, strict=True)
         ]
         g, error = dict(plain.g), dict(plain.error)
         for pair in plain.pairs:
@@ -123,6 +126,5 @@ def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) 
         labels,
         energies,
         heard[:, :, 0],
-        [energy[BURN_IN:] for energy, _ in free],
-        [positions[BURN_IN:] for _, positions in free],
+        *([one[k][BURN_IN:] for one in free] for k in range(3)),
     )

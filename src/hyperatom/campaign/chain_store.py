@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from hyperatom.errors import RunDirectoryError
 
-FORMAT = "1"
+FORMAT = "2"
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS steps (

@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 from hyperatom.campaign.chain_store import Plainly, Step, open_database
 from hyperatom.configuration import Configuration
 from hyperatom.references.label_store import LabelStore
-from hyperatom.sampling.canonical import Canonical
-from hyperatom.sampling.guided_trajectory import GuidedTrajectory
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathEnsemble
 from hyperatom.sampling.metropolis import ChainState, metropolis
 
 Array = NDArray[np.float64]
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS samples (
-    guide TEXT, walker INTEGER, number INTEGER, energy REAL, positions BLOB,
+    guide TEXT, walker INTEGER, number INTEGER, energy REAL, positions BLOB, cell BLOB,
     PRIMARY KEY (guide, walker, number));
 CREATE TABLE IF NOT EXISTS words (
     guide TEXT, label TEXT, energy REAL, error REAL, PRIMARY KEY (guide, label));
@@ -56,11 +55,12 @@ class GuideChainStore:
             self._connection = open_database(self.path, TABLES, "NORMAL")
 
     def add_sample(
-        self, guide: str, walker: int, number: int, energy: float, positions: Array
+        self, guide: str, walker: int, number: int, energy: float, configuration: Configuration
     ) -> None:
-        """Keep a sample of the guide: its energy in eV, positions (n_atoms, 3) in Å."""
-        blob = np.ascontiguousarray(positions, dtype="<f8").tobytes()
-        self._write("samples", guide, walker, number, energy, blob)
+        """Keep a sample of the guide and its energy in eV."""
+        arrays = configuration.positions, configuration.cell
+        blobs = (np.ascontiguousarray(array, dtype="<f8").tobytes() for array in arrays)
+        self._write("samples", guide, walker, number, energy, *blobs)
 
     def add_word(self, guide: str, label: str, energy: float, error: float) -> None:
         """Keep what the guide says of a label: energy and its predicted error, eV."""
@@ -71,25 +71,32 @@ class GuideChainStore:
         query = "SELECT COUNT(*) FROM samples WHERE guide = ? AND (? IS NULL OR walker = ?)"
         return int(self._fetch(query, guide, walker, walker)[0][0])
 
-    def samples(self, guide: str, walker: int) -> tuple[Array, Array]:
-        """Energies (n,) in eV and positions (n, n_atoms, 3) in Å of a walker, in order."""
+    def samples(self, guide: str, walker: int) -> tuple[Array, Array, Array]:
+        """A walker's samples in order: energies, positions and cells.
+
+        Shapes (n,), (n, n_atoms, 3) and (n, 3, 3), in eV and Å.
+        """
         rows = self._fetch(
-            "SELECT energy, positions FROM samples WHERE guide = ? AND walker = ? ORDER BY number",
+            "SELECT energy, positions, cell FROM samples WHERE guide = ? AND walker = ? "
+            "ORDER BY number",
             guide,
             walker,
         )
-        energies = np.array([row[0] for row in rows])
-        return energies, np.array([np.frombuffer(row[1], "<f8").reshape(-1, 3) for row in rows])
+        return (
+            np.array([row[0] for row in rows]),
+            np.array([_rows_of_three(row[1]) for row in rows]),
+            np.array([_rows_of_three(row[2]) for row in rows]),
+        )
 
-    def last(self, guide: str, walker: int) -> tuple[float, Array] | None:
-        """Energy and positions of the latest sample of a walker."""
+    def last(self, guide: str, walker: int) -> tuple[Array, Array] | None:
+        """Positions and cell of the latest sample of a walker, Å."""
         rows = self._fetch(
-            "SELECT energy, positions FROM samples WHERE guide = ? AND walker = ? "
+            "SELECT positions, cell FROM samples WHERE guide = ? AND walker = ? "
             "ORDER BY number DESC LIMIT 1",
             guide,
             walker,
         )
-        return (rows[0][0], np.frombuffer(rows[0][1], "<f8").reshape(-1, 3)) if rows else None
+        return (_rows_of_three(rows[0][0]), _rows_of_three(rows[0][1])) if rows else None
 
     def words(self, guide: str) -> dict[str, tuple[float, float]]:
         """The guide's energy and predicted error, eV, by label."""
@@ -111,6 +118,10 @@ class GuideChainStore:
             return self._connection.execute(query, values).fetchall()
 
 
+def _rows_of_three(blob: bytes) -> Array:
+    return np.frombuffer(blob, "<f8").reshape(-1, 3)
+
+
 def count_free_samples(path: Path, frozen: dict[str, Any] | None) -> int:
     """Samples of the frozen guide in the file `path`, over all walkers; 0 without the file."""
     if frozen is None or not path.exists():
@@ -126,14 +137,14 @@ def count_free_samples(path: Path, frozen: dict[str, Any] | None) -> int:
 class GuideChain:
     """Runs the guide's chain of each walker.
 
-    `proposal` is the frozen one; `start` lends species, cell and masses. Chains end early once
-    `stopped` is set.
+    `proposal` is the frozen one; `start` lends species, periodicity and masses. Chains end early
+    once `stopped` is set.
     """
 
     store: GuideChainStore
     labels: LabelStore
     proposal: GuidedTrajectory
-    ensemble: Canonical
+    ensemble: PathEnsemble
     start: Configuration
     seed: int
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -174,10 +185,8 @@ class GuideChain:
             surest = min((s.state_label for s in steps), key=lambda key: words[key][1])
             label = self.labels.get(surest)
             assert label is not None
-            positions = label.configuration.positions
-        else:
-            positions = latest[1]
-        configuration = self.start.with_positions(positions)
+            latest = label.configuration.positions, label.configuration.cell
+        configuration = self.start.with_cell(*latest)
         state = ChainState(configuration, self.guide.evaluate(configuration))
         while number < n_samples and not self.stopped.is_set():
             clock = time.perf_counter()
@@ -189,7 +198,7 @@ class GuideChain:
                 walker,
                 number,
                 state.evaluation.energy,
-                state.configuration.positions,
+                state.configuration,
             )
             number += 1
             told(time.perf_counter() - clock)

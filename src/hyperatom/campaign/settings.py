@@ -112,6 +112,26 @@ class SamplingSettings(Section):
     )
 
 
+class CellSettings(Section):
+    """How the cell moves at constant pressure; without a pressure it is fixed."""
+
+    moves: Literal["isotropic", "orthorhombic", "triclinic"] = Field(
+        "isotropic", description="as a whole, axis by axis, or freely"
+    )
+    stress: tuple[float, float, float, float, float, float] | None = Field(
+        None, description="GPa; external stress beyond the pressure, xx yy zz yz xz xy, tension > 0"
+    )
+    measure: Literal["invariant", "flat"] = Field(
+        "invariant", description="of triclinic cells: V^-2 dh (usual), or dh"
+    )
+    centre_of_mass: Literal["relative", "absolute"] = Field(
+        "relative", description="V^(N-1), as molecular dynamics has it, or V^N"
+    )
+    barostat_time: float = Field(
+        200.0, gt=0, le=1.0e5, description="fs; inertia of the cell, as a time"
+    )
+
+
 class LearnSettings(Section):
     """When learning ends."""
 
@@ -185,6 +205,10 @@ class Settings(Section):
     title: str = Field("", description="shown on the report")
     configuration: ConfigurationSettings
     temperature: float = Field(gt=0, le=1.0e5, description="K")
+    pressure: float | None = Field(
+        None, ge=-100, le=1.0e5, description="GPa; null: the cell stays as it is"
+    )
+    cell: CellSettings = CellSettings()
     reference: ReferenceSettings = ReferenceSettings()
     guide: GuideSettings = GuideSettings()
     sampling: SamplingSettings = SamplingSettings()

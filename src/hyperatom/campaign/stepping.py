@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperatom.campaign.chain_store import Phase, Seconds, Step
+from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.settings import Settings
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposal, Proposed
 from hyperatom.errors import ReferenceFailure, RunDirectoryError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
-from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 from hyperatom.structures.crystals import rattle
 
@@ -36,7 +36,7 @@ class Stepper:
     reference: StoredReference
 
     def __post_init__(self) -> None:
-        self.ensemble = Canonical(self.settings.temperature)
+        self.ensemble = ensemble_of(self.settings, self.start)
 
     def begin(self, walker: int) -> Moved:
         """A walker's step 0: the starting configuration, a little displaced, and its label.
@@ -123,7 +123,8 @@ class Stepper:
                 "Restore labels.db from a copy, or start a new run.",
             )
         # Masses are not part of a label's identity; those of the campaign move the atoms.
-        configuration = self.start.with_positions(label.configuration.positions)
+        there = label.configuration
+        configuration = self.start.with_cell(there.positions, there.cell)
         return ChainState(configuration, label.evaluation)
 
 

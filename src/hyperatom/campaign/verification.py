@@ -17,6 +17,7 @@ from hyperatom.campaign.chain_store import Seconds, Step
 from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.stepping import random_numbers
+from hyperatom.configuration import Configuration
 from hyperatom.errors import ReferenceFailure
 from hyperatom.sampling.metropolis import accepts
 
@@ -122,11 +123,17 @@ def _decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
                 log_ratio = step.log_ratio
                 if "kinetic_before" in step.record:
                     gain = step.record["kinetic_after"] - step.record["kinetic_before"]
-                    log_ratio = -gain / thermal
+                    log_ratio = step.record.get("log_jacobian", 0.0) - gain / thermal
                     if not np.isclose(log_ratio, step.log_ratio, rtol=1e-9, atol=1e-9):
                         return Check(name, False, f"The kinetic ratio of {where} does not follow.")
-                rise = step.proposed_energy - before.state_energy
-                log_acceptance = -rise / thermal + log_ratio
+                state = store.get(before.state_label)
+                if state is None or state.evaluation.energy != before.state_energy:
+                    return Check(name, False, f"The label before {where} is missing or differs.")
+                log_acceptance = (
+                    campaign.ensemble.log_density(label.configuration, label.evaluation)
+                    - campaign.ensemble.log_density(state.configuration, state.evaluation)
+                    + log_ratio
+                )
             accepted = accepts(step.uniform, log_acceptance)
             label_after = step.proposed_label if accepted else before.state_label
             energy_after = step.proposed_energy if accepted else before.state_energy
@@ -196,19 +203,19 @@ def _paths(
     for step in (chosen[int(k)] for k in picked):
         begin = campaign.reference.store.get(states[step.walker, step.number - 1])
         found = campaign.reference.store.get(step.proposed_label)
-        start = campaign.start.with_positions(begin.configuration.positions) if begin else None
-        if start is None or (found is None and not step.failure):
+        if begin is None or (found is None and not step.failure):
             return Check(name, False, f"Labels of step {step.number} are missing.")
         numbers = random_numbers(campaign.settings.seed, step.walker, step.number)
+        start = campaign.start.with_cell(begin.configuration.positions, begin.configuration.cell)
         shape, _ = proposal.draw_shape(numbers)
         path = proposal.follow(start, shape, numbers)
         if float(numbers.random()) != step.uniform:
             return Check(name, False, f"The random numbers of step {step.number} differ.")
         if found is not None:
-            forward = max(forward, _largest(path.end.positions, found.configuration.positions))
-        flipped: list[NDArray[np.float64]] = [-momenta for momenta in reversed(path.ended)]
+            forward = max(forward, _largest(path.end, found.configuration))
+        flipped = [momenta.flipped() for momenta in reversed(path.ended)]
         back = proposal.follow(path.end, shape.reversed(), flipped)
-        backward = max(backward, _largest(back.end.positions, start.positions))
+        backward = max(backward, _largest(back.end, start))
     tolerance = REPLAY_TOLERANCE[campaign.settings.guide.precision]
     passed = max(forward, backward) <= tolerance
     again = "bit for bit" if forward == 0.0 else f"to {forward:.1e} Å"
@@ -224,8 +231,10 @@ def _paths(
     )
 
 
-def _largest(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(np.max(np.abs(one - other)))
+def _largest(one: Configuration, other: Configuration) -> float:
+    """Largest difference of a coordinate or of a component of the cell, Å."""
+    positions, cells = one.positions - other.positions, one.cell - other.cell
+    return float(max(np.max(np.abs(positions)), np.max(np.abs(cells))))
 
 
 def _creutz(produced: Sequence[Sequence[Step]]) -> Check:

@@ -40,8 +40,8 @@ In eV, eV/Å and eV. Where nothing needs the virial, it is not computed: the com
 FARTHEST = 1.0e6
 """A path on which a coordinate exceeds this, in Å, has run away."""
 
-LARGEST_DEFORMATION = 0.3
-"""A path on which |h_0^-1 h - 1| of the cell exceeds this has run away."""
+VOLUMES = (0.5, 1.0e5)
+"""A path on which the cell has less or more volume than this, Å^3 for each atom, has run away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +59,8 @@ class DynamicsPath:
     | `cells`     | (n_checks, 3, 3)       | Å            | cells at the checked points          |
     | `n_lists`   | scalar                 | -            | neighbour lists made on the way      |
 
-    Once a path has run away (a coordinate beyond `FARTHEST`, a cell deformed by more than
-    `LARGEST_DEFORMATION`, or not a number), everything after is not a number.
+    Once a path has run away (a coordinate beyond `FARTHEST`, a moving cell outside of `VOLUMES`, or
+    not a number), everything after is not a number.
     """
 
     positions: NDArray[np.float64]
@@ -146,7 +146,6 @@ class CompiledDynamics:
                 parameters, masses, time_step, lists, integrator_parameters, first_step
             )
             motion = jax.tree.map(partial(_as_device_array, real=self.precision), motion)
-            home = np.asarray(motion.cell)
             wide, slots = self._search(lists, motion)
             state = _State(
                 motion=motion,
@@ -161,7 +160,11 @@ class CompiledDynamics:
             for check in range(n_checks):
                 target = np.int32(check * check_every)
                 state = segment(constants, state, wide, target, check > 0, slots=slots)
-                while int(state.step) < target and lists and _in_reach(state.motion, home):
+                while (
+                    int(state.step) < target
+                    and lists
+                    and _in_reach(state.motion, integrator.changes_cell)
+                ):
                     if not bool(state.fits):
                         where = np.asarray(state.motion.positions, dtype=np.float64)
                         lists.make(where, np.asarray(state.motion.cell, dtype=np.float64))
@@ -172,7 +175,7 @@ class CompiledDynamics:
                     state = state._replace(fresh=False)
                     state = segment(constants, state, wide, target, False, slots=slots)
                 lost = int(state.step) < target or not np.isfinite(float(state.motion.energy))
-                if lost or not _in_reach(state.motion, home):
+                if lost or not _in_reach(state.motion, integrator.changes_cell):
                     nowhere = np.full((n_atoms, 3), np.nan)
                     variables = jax.tree.map(np.asarray, state.motion.variables)
                     return DynamicsPath(
@@ -269,14 +272,14 @@ def _no_neighbours(n_atoms: int, slots: tuple[int, ...], real: np.dtype[Any]) ->
     return Neighbours(index, jnp.zeros((3, *shape), dtype=real), index, slots)
 
 
-def _in_reach(motion: Motion, home: NDArray[Any]) -> bool:
+def _in_reach(motion: Motion, moves: bool) -> bool:
     # False for NaN too. A property of the point, not of the way, so the reversed path agrees.
     inside = bool(np.all(np.abs(np.asarray(motion.positions)) < FARTHEST))
-    cell = np.asarray(motion.cell)
-    if not inside or np.array_equal(cell, home):
+    if not inside or not moves:
         return inside
-    deformation = np.linalg.norm(np.linalg.solve(home, cell) - np.eye(3))
-    return bool(deformation < LARGEST_DEFORMATION)
+    smallest, largest = VOLUMES
+    volume = abs(np.linalg.det(np.asarray(motion.cell))) / len(motion.positions)
+    return bool(smallest < volume < largest)
 
 
 def _make_segment(forces: Forces, integrator: Integrator) -> Callable[..., _State]:

@@ -126,7 +126,7 @@ def _configurations(
         if key not in known:
             label = labels.get(key)
             assert label is not None
-            known[key] = start.with_positions(label.configuration.positions)
+            known[key] = start.with_cell(label.configuration.positions, label.configuration.cell)
         return known[key]
 
     return [[configuration(step.state_label) for step in walker] for walker in produced]

@@ -88,8 +88,8 @@ class Isobaric:
         """t (3, 3), eV/Å^3: minus the external stress."""
         if self.stress is None:
             return np.zeros((3, 3))
-        stress: Array = np.asarray(self.stress, dtype=np.float64)
-        return -stress[np.array(VOIGT)]
+        tension: Array = -np.asarray(self.stress, dtype=np.float64)[np.array(VOIGT)]
+        return tension
 
     def work(self, configuration: Configuration) -> float:
         """P V + V_0 Tr(t e), eV."""
