@@ -88,7 +88,8 @@ def production(run: Path) -> Production:
         for step in counted:
             label = labels.get(step.state_label)
             assert label is not None
-            configurations.append(start.with_positions(label.configuration.positions))
+            there = label.configuration
+            configurations.append(start.with_cell(there.positions, there.cell))
     finally:
         chain.close()
         labels.close()

@@ -112,7 +112,7 @@ def test_measures_and_centre_of_mass_are_what_they_say() -> None:
 
 
 def test_ideal_gas_has_its_volume() -> None:
-    """<V> = N k_BT / P with resting centre of mass; the guide believes in waves and in a cell of its own."""
+    """<V> = N k_BT / P with resting centre of mass; the guide sees waves and a cell of its own."""
     target = CellTarget("isotropic", 0.0)
     free = (0.0, np.zeros((3, 3)), target.mean, 0.0)
     pressure = 0.1 * PRESSURE

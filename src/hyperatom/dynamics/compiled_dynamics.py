@@ -135,6 +135,7 @@ class CompiledDynamics:
                 f"A path of {n_steps} steps cannot be checked every {check_every} steps.",
                 "Choose a number of steps that is a multiple of the checking interval.",
             )
+        moves = integrator.changes_cell
         n_checks = n_steps // check_every + 1
         n_atoms = len(motion.positions)
         energies = np.full(n_checks, np.nan)
@@ -160,11 +161,7 @@ class CompiledDynamics:
             for check in range(n_checks):
                 target = np.int32(check * check_every)
                 state = segment(constants, state, wide, target, check > 0, slots=slots)
-                while (
-                    int(state.step) < target
-                    and lists
-                    and _in_reach(state.motion, integrator.changes_cell)
-                ):
+                while int(state.step) < target and lists and _in_reach(state.motion, moves):
                     if not bool(state.fits):
                         where = np.asarray(state.motion.positions, dtype=np.float64)
                         lists.make(where, np.asarray(state.motion.cell, dtype=np.float64))
@@ -175,7 +172,7 @@ class CompiledDynamics:
                     state = state._replace(fresh=False)
                     state = segment(constants, state, wide, target, False, slots=slots)
                 lost = int(state.step) < target or not np.isfinite(float(state.motion.energy))
-                if lost or not _in_reach(state.motion, integrator.changes_cell):
+                if lost or not _in_reach(state.motion, moves):
                     nowhere = np.full((n_atoms, 3), np.nan)
                     variables = jax.tree.map(np.asarray, state.motion.variables)
                     return DynamicsPath(
