@@ -23,7 +23,8 @@ from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDis
 from hyperatom.configuration import Configuration
 from hyperatom.potentials.classical.buckingham import bks_silica
 from hyperatom.potentials.compiled_potential import CompiledPotential
-from hyperatom.sampling.canonical import Canonical, kinetic_energy
+from hyperatom.sampling.canonical import Canonical
+from hyperatom.sampling.momenta import kinetic_energy
 from hyperatom.structures.crystals import rattle
 from hyperatom.units import BOLTZMANN, FEMTOSECOND
 

@@ -16,9 +16,10 @@ from hyperatom.analysis.statistics import curve_error, estimate_mean
 from hyperatom.contracts import Proposed
 from hyperatom.errors import ReferenceFailure
 from hyperatom.evaluation import Evaluation
-from hyperatom.sampling.canonical import Canonical, kinetic_energy
+from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathShape
 from hyperatom.sampling.metropolis import ChainState, accepts, metropolis
+from hyperatom.sampling.momenta import kinetic_energy
 from targets import (
     AnalyticGuide,
     Chain,
