@@ -32,11 +32,10 @@ from hyperatom.campaign.assembly import load_configuration, opened
 from hyperatom.potentials.classical.buckingham import bks_silica
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.structures.crystals import build_crystal
-from hyperatom.units import FEMTOSECOND, MILLI
+from hyperatom.units import DALTON, FEMTOSECOND, MILLI
 
 TEMPERATURE = 3000.0
 DENSITY = 2.20
-DALTON = 1.66053906660
 LAST = 100
 
 INPUT = """

@@ -54,9 +54,9 @@ def test_an_interrupted_chain_goes_on_bit_for_bit(run, tmp_path):
 def test_its_energies_are_the_guides_own(run):
     with opened(run, StopsAt()) as campaign:
         guide = campaign.frozen_proposal().guide
-        energies, positions = campaign.guide_chain.samples(guide.digest(), 1)
+        energies, positions, cells = campaign.guide_chain.samples(guide.digest(), 1)
         for k in (0, 30, 59):
-            here = campaign.start.with_positions(positions[k])
+            here = campaign.start.with_cell(positions[k], cells[k])
             assert guide.evaluate(here).energy == energies[k]
         assert len(np.unique(energies)) > 30
 

@@ -21,6 +21,9 @@ REDUCED_PLANCK: Final = 0.6582119514 * FEMTOSECOND
 HARTREE: Final = 27.211386024367243
 """One hartree in eV."""
 
+DALTON: Final = 1.66053904020
+"""One amu/Å^3 in g/cm^3."""
+
 BOHR: Final = 0.5291772105638411
 """One bohr in Å."""
 

@@ -12,6 +12,7 @@ import yaml
 from hyperatom.campaign.baseline import check_baseline, keep_baseline, load_baseline
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
@@ -153,6 +154,7 @@ def create(text: str, source: Path, path: Path) -> None:
     """Make a run directory, ready to be resumed: everything is checked before anything is spent."""
     settings, kept = prepare_input(text, source)
     start = starting_configuration(settings, source.parent)
+    ensemble_of(settings, start)
     # Starting the engine once shows whether it is installed and takes its keywords.
     make_reference(settings, start, None, 1).close()
     cheap = make_cheap_reference(settings, start, None, 1)

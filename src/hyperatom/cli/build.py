@@ -7,12 +7,10 @@ import typer
 
 from hyperatom.cli.problems import plainly
 from hyperatom.errors import InputError
+from hyperatom.units import DALTON
 
 if TYPE_CHECKING:
     from hyperatom.configuration import Configuration
-
-DALTON = 1.66053906660
-"""g/cm³ in amu/Å³."""
 
 MOST_FOR_SPACE_GROUP = 3000
 """Atoms beyond which the space group is not looked for: spglib's time grows with their square."""

@@ -56,8 +56,10 @@ def validate(
         settings = load_settings(text, str(file))
         typer.echo("settings       fine")
         from hyperatom.campaign.assembly import make_reference, starting_configuration
+        from hyperatom.campaign.ensemble import ensemble_of
 
         configuration = starting_configuration(settings, file.parent)
+        ensemble_of(settings, configuration)
         typer.echo(f"configuration  {configuration.n_atoms} atoms")
         reference = make_reference(settings, configuration, None, 1)
         try:

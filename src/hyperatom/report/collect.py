@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperatom.analysis.cell_averages import cell_averages
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.campaign.assembly import engine_preset, load_configuration
 from hyperatom.campaign.averages import Sampled, gather
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
+from hyperatom.campaign.ensemble import in_words
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
@@ -70,6 +72,7 @@ def collect(path: Path) -> ReportData:
                 n_atoms=start.n_atoms,
                 cell=start.cell,
                 temperature=settings.temperature,
+                pressure=settings.pressure,
                 engine=_engine(labels, settings),
                 versions=directory.header["versions"],
             ),
@@ -87,6 +90,11 @@ def collect(path: Path) -> ReportData:
             citations=_citations(settings),
             input_text=directory.input_text,
             notes=_notes(chain, energy),
+            cell_averages=(
+                cell_averages(_configurations(labels, start, produced))
+                if settings.pressure is not None
+                else {}
+            ),
         )
     finally:
         labels.close()
@@ -240,11 +248,10 @@ def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
 
 def _distribution(settings: Settings, start: Configuration) -> str:
     return (
-        f"The canonical ensemble exp[-U/kT] of the reference at {settings.temperature:g} K with "
-        f"{start.n_atoms} atoms in a fixed cell and the centre of mass at rest. Each proposal is a "
-        "path of guide trajectories with fresh Maxwell momenta; it is accepted on the reference's "
-        "Hamiltonian with the kinetic energy at both ends of every trajectory, and a rejected "
-        "proposal counts its old configuration again."
+        f"The ensemble of the reference with {start.n_atoms} atoms, {in_words(settings)}. Each "
+        "proposal is a path of guide trajectories with fresh Maxwell momenta; it is accepted on "
+        "the reference's Hamiltonian with the kinetic energy at both ends of every trajectory, and "
+        "a rejected proposal counts its old configuration again."
     )
 
 

@@ -1,7 +1,7 @@
 """What a report shows: plain arrays and texts, nothing about files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import nan
 from typing import Any
 
@@ -29,6 +29,7 @@ class SystemDescription:
     | `n_atoms`     | scalar | -    | number of atoms                                      |
     | `cell`        | (3, 3) | Å    | lattice vectors as rows, of the first configuration  |
     | `temperature` | scalar | K    |                                                      |
+    | `pressure`    | scalar | GPa  | None where the cell is fixed                         |
     | `engine`      | text   | -    | identity of the reference                            |
     | `versions`    | mapping| -    | version of each piece of software                    |
     """
@@ -39,6 +40,7 @@ class SystemDescription:
     temperature: float
     engine: str
     versions: Mapping[str, str]
+    pressure: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,7 @@ class Ledger:
 class ReportData:
     """Everything a report shows. `energy` is the chain's mean by atom, in eV/atom.
 
+    `cell_averages` are those of volume, density and edges at constant pressure, by name.
     `sharpened_energy` is the same average with the guide's own chain as control variate, None where
     there is no such chain.
 
@@ -148,6 +151,7 @@ class ReportData:
     citations: tuple[Citation, ...]
     input_text: str
     notes: tuple[str, ...] = ()
+    cell_averages: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def beta(self) -> float:

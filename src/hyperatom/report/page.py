@@ -14,7 +14,7 @@ import numpy as np
 
 from hyperatom.analysis.statistics import split_r_hat
 from hyperatom.campaign.certificate import Check
-from hyperatom.report.data import LEARN, PRODUCE, ReportData
+from hyperatom.report.data import LEARN, PRODUCE, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
@@ -113,13 +113,18 @@ def _header(data: ReportData) -> str:
     return (
         f"<h1>{_text(data.title)}</h1>\n"
         f'<p class="subtitle">{_formula(system.formula)} · {system.n_atoms} atoms · '
-        f"{_number(system.temperature)} K · {_text(system.engine)}</p>\n"
+        f"{_conditions(system)} · {_text(system.engine)}</p>\n"
         f'<div class="verdict {outcome}"><strong>{mark} Certificate {outcome}</strong>'
         f"<p>{_text(data.certificate.verdict)}</p>\n"
         f'<dl class="tiles">{definitions}</dl>'
         + "".join(f'<p class="note">{_text(note)}</p>' for note in dict.fromkeys(notes))
         + "</div>"
     )
+
+
+def _conditions(system: SystemDescription) -> str:
+    pressure = "" if system.pressure is None else f", {_number(system.pressure)} GPa"
+    return f"{_number(system.temperature)} K{pressure}"
 
 
 def _kind(data: ReportData) -> str:
@@ -137,6 +142,8 @@ def _sampled(data: ReportData) -> str:
         ("Temperature", f"{_number(system.temperature)} K"),
         ("Reference", system.engine),
     ]
+    if system.pressure is not None:
+        rows.insert(2, ("Pressure", f"{_number(system.pressure)} GPa"))
     lengths = np.linalg.norm(system.cell, axis=1)
     if (lengths > 0.0).all():
         a, b, c = system.cell / lengths[:, None]
@@ -144,7 +151,10 @@ def _sampled(data: ReportData) -> str:
         edges = " × ".join(f"{length:.3f}" for length in lengths)
         corners = ", ".join(f"{angle:.1f}°" for angle in angles)
         volume = abs(np.linalg.det(system.cell))
-        rows.append(("Cell", f"{edges} Å, angles {corners}, {volume:.1f} Å³"))
+        name = "Cell" if system.pressure is None else "Cell at the start"
+        rows.append((name, f"{edges} Å, angles {corners}, {volume:.1f} Å³"))
+    for name, mean in data.cell_averages.items():
+        rows.append((f"Mean {name}", f"{mean}, {_kind(data)}"))
     return f"<p>{_text(data.distribution)}</p>\n{_pairs(rows)}"
 
 
