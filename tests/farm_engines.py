@@ -19,11 +19,12 @@ class Harmonic(Calculator):
     default_parameters = {"seconds": 0.0}  # noqa: RUF012
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        start = time.perf_counter()
         super().calculate(atoms, properties, system_changes)
         time.sleep(self.parameters.seconds)
         x = atoms.positions
         self.results = {"energy": 0.5 * np.sum(x**2), "forces": -x, "stress": np.zeros(6)}
-        note(f"done {digest(atoms)}")
+        note(f"done {digest(atoms)} {time.perf_counter() - start!r}")
 
 
 class Chaotic(Harmonic):

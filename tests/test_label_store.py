@@ -14,7 +14,7 @@ import pytest
 from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, ReferenceFailure, RunDirectoryError
 from hyperatom.evaluation import Evaluation
-from hyperatom.references import label_store
+from hyperatom.references import label_database
 from hyperatom.references.label import label_key
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
@@ -98,7 +98,7 @@ def test_everything_returns_bit_for_bit(store):
 
 
 def test_iteration_in_order_of_arrival_and_from_a_label_on(store, monkeypatch):
-    monkeypatch.setattr(label_store, "_PAGE", 3)
+    monkeypatch.setattr(label_database, "_PAGE", 3)
     order = np.random.default_rng(1).permutation(10)
     for number in order:
         configuration = configuration_number(number)
@@ -264,8 +264,8 @@ def test_threads_write_together(store):
 def test_full_disk_is_explained_and_the_answer_kept(store):
     for number in range(20):
         store.add(configuration_number(number), well(configuration_number(number)), SETTINGS)
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = store._database.connection.execute("PRAGMA page_count").fetchone()[0]
+    store._database.connection.execute(f"PRAGMA max_page_count = {pages}")
     reference, number = Well(), 100
     stored = StoredReference(reference, store)
 
@@ -280,13 +280,13 @@ def test_full_disk_is_explained_and_the_answer_kept(store):
     calls, labels = reference.calls, len(store)
     store.check()
     assert labels == 20 + calls - 1
-    store._connection.execute("PRAGMA max_page_count = 1000000")
+    store._database.connection.execute("PRAGMA max_page_count = 1000000")
     stored.evaluate(replace(RIGHT, positions=RIGHT.positions + 0.01 * number))
     assert (reference.calls, len(store)) == (calls, labels + 1)
 
 
 def test_no_engine_is_started_for_a_disk_without_room(store, monkeypatch):
-    monkeypatch.setattr(label_store, "_ROOM", 10**18)
+    monkeypatch.setattr(label_database, "_ROOM", 10**18)
     reference = Well()
     with pytest.raises(HyperatomError, match="no space is left"):
         StoredReference(reference, store).evaluate(RIGHT)
@@ -350,7 +350,7 @@ def test_another_format_is_named(tmp_path):
 
 def test_a_store_that_stays_busy_is_explained(tmp_path, monkeypatch):
     write_ten(tmp_path / "labels")
-    monkeypatch.setattr(label_store, "_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(label_database, "_BUSY_SECONDS", 0.2)
     holder = sqlite3.connect(tmp_path / "labels", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with LabelStore(tmp_path / "labels") as store:

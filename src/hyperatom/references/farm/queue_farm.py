@@ -9,11 +9,11 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hyperatom.errors import HyperatomError
 from hyperatom.references.ase_calculator import EngineEvaluation
@@ -28,6 +28,8 @@ from hyperatom.references.farm.task import (
     outcome_from_text,
     task_text,
 )
+
+_DELIVERIES: Final = 8  # at a time
 
 
 @dataclass
@@ -65,6 +67,7 @@ class QueueFarm:
         self._seen: dict[str, tuple[str | None, float]] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._delivery = ThreadPoolExecutor(_DELIVERIES, thread_name_prefix="outcomes")
         # Nobody knows yet whether an earlier life's questions will be asked again.
         for name in queue.waiting():
             if name.run == run:
@@ -133,6 +136,7 @@ class QueueFarm:
             awaited, self._awaited = list(self._awaited.values()), {}
             self._changed.notify()
         self._thread.join()
+        self._delivery.shutdown(wait=True)
         for one in awaited:
             if one.name is not None:
                 with suppress(OSError):
@@ -179,17 +183,25 @@ class QueueFarm:
             del self._awaited[arrived.key]
             self._inherited.discard(arrived.key)
         if isinstance(answer, EngineEvaluation):
-            # The file goes once the label is in the store (`forget`), which may happen within.
+            # The file goes once the label is in the store (`forget`).
             self._kept.setdefault(arrived.key, []).append(arrived.path)
+        # Several at once, because each is written to the disk before this returns.
+        self._delivery.submit(self._deliver, arrived, awaited, answer)
+        return True
+
+    def _deliver(
+        self, arrived: Arrived, awaited: _Awaited, answer: EngineEvaluation | EngineFailure
+    ) -> None:
+        if isinstance(answer, EngineEvaluation):
             awaited.future.set_result(answer)
             if arrived.attempt != awaited.task.attempt:
                 self._take_back(awaited)
-            return True
+            return
         # Where the failure is an earlier life's, the same attempt has just been queued again.
         self._take_back(awaited)
         awaited.future.set_exception(answer)
-        arrived.path.unlink(missing_ok=True)
-        return True
+        with suppress(OSError):  # only now that the attempt has been noted
+            arrived.path.unlink(missing_ok=True)
 
     def _look_for_the_dead(self, now: float) -> None:
         for lease in list(self.queue.leases()):
