@@ -12,7 +12,7 @@ another walker, so that an ideal farm would keep every worker busy all the time.
 | `farm.overhead_ms`        | time of a label from question to answer, less the engine's: the farm |
 | `farm.queue_utilisation`  | the same for the file queue, stored labels                           |
 | `farm.queue_overhead_ms`  | the same for the file queue                                          |
-| `store.ms_per_label`      | labels of 72 atoms, written by 32 threads, read back one by one      |
+| `store.ms_per_label`      | labels of 72 atoms, written by eight threads, read back one by one   |
 
 Utilisation is that of walkers whose labels are stored, durably, before they are used; overhead is
 that of the farm alone. How long the disk takes for one synchronisation is in the details.
@@ -50,7 +50,7 @@ TESTS = Path(__file__).parents[1] / "tests"
 TALLY = Path(tempfile.mkdtemp(prefix="farm-")) / "tally"
 WORKERS = 8
 SECONDS = 2.0
-WRITERS = 32
+WRITERS = 8
 
 
 @dataclass

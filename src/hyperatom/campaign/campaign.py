@@ -234,6 +234,7 @@ class Campaign:
         end = first + self.settings.produce.proposals
         states = dict(zip(self.walkers, self._states(), strict=True))
         waiting: dict[Future[Moved], int] = {}
+        ahead = [self.stepper.prefetch(walker, proposal, end) for walker in self.walkers]
 
         def submit(walker: int, number: int) -> None:
             if number <= end:
@@ -245,6 +246,7 @@ class Campaign:
                     states[walker],
                     proposal,
                     frozen["guide"],
+                    ahead[walker],
                 )
                 waiting[task] = walker
 

@@ -21,7 +21,7 @@ def walkers_at_a_time(settings: Settings) -> int:
     """Threads in which walkers advance: as many as there are cores, or labels elsewhere."""
     if settings.farm.backend != "local":
         return settings.walkers
-    return min(settings.walkers, max(engines_here(settings), os.cpu_count() or 1))
+    return min(settings.walkers, settings.farm.workers or os.cpu_count() or 1)
 
 
 def make_farm(settings: Settings, engine: AseReference, directory: RunDirectory) -> LabelFarm:

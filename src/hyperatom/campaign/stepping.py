@@ -14,6 +14,7 @@ from hyperatom.errors import ReferenceFailure, RunDirectoryError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
+from hyperatom.sampling.prefetch import Prefetch
 from hyperatom.structures.crystals import rattle
 
 TRAINING_RATTLE = 0.03
@@ -83,14 +84,23 @@ class Stepper:
         state: ChainState,
         proposal: Proposal,
         guide: str,
+        ahead: Prefetch | None = None,
     ) -> Moved:
-        """Step `number` of a walker; `guide` is the digest of the guide inside the proposal."""
+        """Step `number` of a walker; `guide` is the digest of the guide inside the proposal.
+
+        With `ahead`, labels of steps that may follow are asked for meanwhile.
+        """
         clock = time.perf_counter()
-        rng = random_numbers(self.settings.seed, walker, number)
-        proposed = proposal.propose(state.configuration, rng)
-        spent_guide = time.perf_counter() - clock
+        if ahead is None:
+            rng = random_numbers(self.settings.seed, walker, number)
+            proposed = proposal.propose(state.configuration, rng)
+            spent_guide = time.perf_counter() - clock
+        else:
+            proposed, rng, spent_guide = ahead.propose(number, state.configuration)
         timed = _Timed(self.reference, f"walker {walker}, step {number}")
         after, transition = metropolis(state, proposed, timed, self.ensemble, rng)
+        if ahead is not None:
+            ahead.settle(transition)
         step = Step(
             walker=walker,
             number=number,
@@ -110,6 +120,27 @@ class Stepper:
         )
         total = time.perf_counter() - clock
         return after, step, Seconds(guide=spent_guide, reference=timed.seconds, total=total)
+
+    def prefetch(self, walker: int, proposal: Proposal, last: int) -> Prefetch | None:
+        """What looks ahead along a walker's chain to step `last`; None where it is not wanted."""
+        if self.settings.farm.ahead == 0:
+            return None
+        return Prefetch(
+            proposal,
+            self.reference,
+            lambda number: random_numbers(self.settings.seed, walker, number),
+            self.settings.farm.ahead,
+            last,
+            expect=self._expected,
+            provenance=f"walker {walker}, ",
+        )
+
+    def _expected(self, proposed: Proposed) -> float | None:
+        """The log acceptance if the guide were right; None where the record does not tell."""
+        if "guide_energy_after" not in proposed.record:
+            return None
+        rise = proposed.record["guide_energy_after"] - proposed.record["guide_energy_before"]
+        return float(proposed.log_ratio - rise / self.ensemble.thermal_energy)
 
     def state_after(self, step: Step) -> ChainState:
         """Where a walker was after a step, bit for bit.

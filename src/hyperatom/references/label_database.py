@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class LabelDatabase:
         self._lock = threading.Lock()
         self._queue_lock = threading.Lock()
         self._queue: list[_Writing] = []
+        self._led = False
         if not locks_work(self.path.absolute().parent):
             raise self._without_locks()
         with self._plainly():
@@ -54,30 +55,52 @@ class LabelDatabase:
             self.connection.close()
             raise
 
-    def insert(self, table: str, *rows: Row) -> None:
-        """Write rows, for good once this returns.
+    def insert(self, table: str, *rows: Row) -> list[int | None]:
+        """Write rows, for good once this returns; their ids, None where the key was there before.
 
-        Whoever has the file writes for all who wait for it, so that they share the time of one
-        synchronisation with the disk.
+        One thread writes for all who wait, so that they share one synchronisation with the disk.
         """
         mine = _Writing(table, rows)
         with self._queue_lock:
             self._queue.append(mine)
-        with self._lock:
-            if not mine.done:
-                with self._queue_lock:
-                    batch, self._queue = self._queue, []
-                try:
-                    with self._plainly():
-                        self._write(batch)
-                except BaseException as problem:
-                    for one in batch:
-                        one.problem = problem
-                finally:
-                    for one in batch:
-                        one.done = True
+            leads, self._led = not self._led, True
+        if not leads:
+            try:
+                mine.over.wait()
+            except BaseException:  # Ctrl-C: whoever leaves must not be the next to lead
+                self._leave(mine)
+                raise
+        if not mine.done:  # first in the queue once the leader before has gone
+            self._lead()
         if mine.problem is not None:
             raise mine.problem
+        return mine.ids
+
+    def _leave(self, mine: "_Writing") -> None:
+        with self._queue_lock:
+            leads = mine.over.is_set() and not mine.done
+            if not leads and mine in self._queue:
+                self._queue.remove(mine)
+        if leads:
+            self._lead()
+
+    def _lead(self) -> None:
+        batch: list[_Writing] = []
+        problem: BaseException | None = None
+        try:
+            with self._lock, self._plainly():
+                with self._queue_lock:
+                    batch, self._queue = self._queue, []
+                self._write(batch)
+        except BaseException as trouble:
+            problem = trouble
+        with self._queue_lock:
+            self._led = bool(self._queue)
+            if self._queue:
+                self._queue[0].over.set()
+        for one in batch:
+            one.done, one.problem = True, problem
+            one.over.set()
 
     def select(self, query: str, *values: Any) -> list[Row]:
         """All rows of a query."""
@@ -177,12 +200,12 @@ class LabelDatabase:
         execute("BEGIN IMMEDIATE")
         try:
             for one in batch:
+                one.ids = []
                 for row in one.rows:
                     names, marks = ", ".join(row), ", ".join("?" * len(row))
-                    execute(
-                        f"INSERT OR IGNORE INTO {one.table} ({names}) VALUES ({marks})",  # noqa: S608
-                        tuple(row.values()),
-                    )
+                    query = f"INSERT OR IGNORE INTO {one.table} ({names}) VALUES ({marks})"  # noqa: S608
+                    cursor = execute(query, tuple(row.values()))
+                    one.ids.append(cursor.lastrowid if cursor.rowcount == 1 else None)
             execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
@@ -237,11 +260,13 @@ class LabelDatabase:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class _Writing:
     """Rows that a thread waits to see written."""
 
     table: str
     rows: tuple[Row, ...]
+    ids: list[int | None] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
     done: bool = False
     problem: BaseException | None = None

@@ -78,7 +78,10 @@ class LabelStore:
         circumstances = _circumstances(
             identity, evaluation.origin, evaluation.seconds, attempts, provenance, host, notes
         )
-        self._database.insert("labels", label_row(key, configuration, evaluation) | circumstances)
+        row = label_row(key, configuration, evaluation) | circumstances
+        (index,) = self._database.insert("labels", row)
+        if index is not None:
+            return self._read(label_from_row, {**row, "id": index})
         label = self.get(key)
         assert label is not None
         return label

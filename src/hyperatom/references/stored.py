@@ -46,6 +46,10 @@ class Farm(Reference, Protocol):
         """The future of an evaluation."""
         ...
 
+    def hurry(self, key: str) -> None:
+        """A speculative label is needed after all."""
+        ...
+
     def withdraw(self, key: str) -> None:
         """Nobody wants this label any more."""
         ...
@@ -152,8 +156,12 @@ class StoredReference:
                 asked = self._asked.get(key)
                 if asked is not None:
                     asked.wanted += 1
+                    hurry = asked.speculative and not speculative
+                    asked.speculative = asked.speculative and speculative
             if asked is not None:
                 self._count(hits=1)
+                if hurry:
+                    self._farm.hurry(key)
                 return asked.future
             try:
                 known = self._remembered(key)
@@ -172,7 +180,13 @@ class StoredReference:
             asked.future.set_running_or_notify_cancel()
             with self._lock:
                 self._asked[key] = asked
-            label = self._farm.submit(configuration, provenance=who, speculative=speculative)
+            try:
+                label = self._farm.submit(configuration, provenance=who, speculative=speculative)
+            except BaseException as problem:
+                with self._lock:
+                    del self._asked[key]
+                asked.future.set_exception(problem)
+                return asked.future
         label.add_done_callback(lambda done: self._settle(key, asked, done))
         return asked.future
 
@@ -182,15 +196,16 @@ class StoredReference:
         The future then ends in a `HyperatomError`, unless the label was done before.
         """
         key = self.key(configuration)
-        with self._lock:
-            asked = self._asked.get(key)
-            if asked is None:
-                return
-            asked.wanted -= 1
-            unwanted = asked.wanted == 0
-            if unwanted:  # whoever asks from now on asks anew
+        with self._alone(key):  # nobody may ask anew before the old question is gone
+            with self._lock:
+                asked = self._asked.get(key)
+                if asked is None:
+                    return
+                asked.wanted -= 1
+                if asked.wanted > 0:
+                    return
                 del self._asked[key]
-        if unwanted and self._farm is not None:
+            assert self._farm is not None
             self._farm.withdraw(key)
 
     def close(self) -> None:

@@ -51,6 +51,10 @@ class Backend(Protocol):
         """
         ...
 
+    def hurry(self, key: str) -> None:
+        """A speculative label has turned out to be needed: let it wait no longer than others."""
+        ...
+
     def withdraw(self, key: str) -> None:
         """Nobody wants this label any more: take it from the queue, or stop its computation."""
         ...

@@ -63,6 +63,15 @@ class Dispatcher:
             self._changed.notify()
         return future
 
+    def hurry(self, key: str) -> None:
+        """Let a task that waits go before speculative ones."""
+        with self._changed:
+            self._waiting = [
+                (speculative and task.key != key, order, task, future)
+                for speculative, order, task, future in self._waiting
+            ]
+            heapq.heapify(self._waiting)
+
     def withdraw(self, key: str) -> None:
         """Take a task from the queue, or stop it."""
         with self._changed:

@@ -77,6 +77,9 @@ class ExecutorFarm:
         remote.add_done_callback(lambda done: self._settle(task, done, future))
         return future
 
+    def hurry(self, key: str) -> None:
+        """An executor's queue knows no urgency."""
+
     def withdraw(self, key: str) -> None:
         """Cancel a task; one that is under way is paid for."""
         with self._lock:

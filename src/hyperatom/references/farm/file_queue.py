@@ -187,6 +187,16 @@ class FileQueue:
             return False
         return True
 
+    def hurry(self, name: TaskName) -> TaskName:
+        """Let a task go before speculative ones; returns its new name, or the old: it is taken."""
+        urgent = name._replace(speculative=False)
+        folder = self.path / "waiting"
+        try:
+            os.rename(folder / str(name), folder / str(urgent))
+        except FileNotFoundError:
+            return name
+        return urgent
+
     # -- outcomes ------------------------------------------------------------------------------
 
     def outcomes_of(self, run: str) -> Path:

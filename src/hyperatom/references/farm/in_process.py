@@ -30,6 +30,10 @@ class InProcess:
         """Queue one call."""
         return self._dispatcher.submit(task)
 
+    def hurry(self, key: str) -> None:
+        """A speculative label is needed after all."""
+        self._dispatcher.hurry(key)
+
     def withdraw(self, key: str) -> None:
         """Take a task from the queue."""
         self._dispatcher.withdraw(key)

@@ -84,6 +84,14 @@ class LabelFarm:
         finally:
             self.forget(label_key(configuration, self._identity))
 
+    def hurry(self, key: str) -> None:
+        """A speculative label has turned out to be needed."""
+        with self._lock:
+            wanted = self._under_way.get(key)
+            if wanted is not None:  # further attempts, too
+                wanted.task = replace(wanted.task, speculative=False)
+        self.backend.hurry(key)
+
     def withdraw(self, key: str) -> None:
         """Nobody wants this label any more; its future ends in `Withdrawn`, unless it is done."""
         with self._lock:

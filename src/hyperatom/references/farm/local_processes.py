@@ -31,6 +31,10 @@ class LocalProcesses:
         """Queue one attempt."""
         return self._dispatcher.submit(task)
 
+    def hurry(self, key: str) -> None:
+        """A speculative label is needed after all."""
+        self._dispatcher.hurry(key)
+
     def withdraw(self, key: str) -> None:
         """Take a task from the queue, or kill its engine."""
         self._dispatcher.withdraw(key)

@@ -103,6 +103,14 @@ class QueueFarm:
             self._changed.notify()
         return future
 
+    def hurry(self, key: str) -> None:
+        """Let a task that waits go before speculative ones."""
+        with self._changed:
+            awaited = self._awaited.get(key)
+            if awaited is not None and awaited.name is not None and awaited.name.speculative:
+                with suppress(OSError):
+                    awaited.name = self.queue.hurry(awaited.name)
+
     def withdraw(self, key: str) -> None:
         """Take a task from the queue, or from its worker, which then stops its engine."""
         with self._changed:

@@ -1,0 +1,99 @@
+"""Four walkers at once against four one after the other: the same chains, in what time?
+
+    python benchmarks/walkers.py [--proposals 6]
+
+Alpha-quartz (9 atoms, GFN1-xTB), one campaign from learning to its averages, three times: with one
+thread and one engine, with as many as there are cores, and with labels asked for ahead of need.
+
+| figure                          | meaning                                                        |
+|---------------------------------|----------------------------------------------------------------|
+| `walkers.parallel_over_serial`  | wall time of the campaign, cores' worth of walkers over one    |
+| `walkers.identical`             | 1 if chain, guide and labels of steps are equal, bit for bit   |
+| `walkers.ahead_identical`       | 1 if the chain with prefetch is, too                           |
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from figures import Figure, report
+from hyperatom.campaign.assembly import create, opened
+from hyperatom.campaign.chain_store import Seconds, Step
+from hyperatom.campaign.schedule import Schedule
+from kill_resume import Chain
+
+QUARTZ = """
+configuration: {{crystal: alpha-quartz}}
+temperature: 300
+guide: {{cutoff: 5, radial_functions: 8, power_channels: 4, power_degree: 3,
+        bispectrum_channels: 2, bispectrum_degree: 2}}
+sampling: {{length: {length}, segments: 2}}
+learn: {{calls: {calls}, probation: 2}}
+produce: {{proposals: {proposals}, guide_samples: 0}}
+farm: {{workers: {workers}, ahead: {ahead}}}
+walkers: 4
+seed: 4
+"""
+
+
+class _Silent:
+    def phase(self, phase: str, schedule: Schedule) -> None:
+        """Nobody is watching."""
+
+    def step(self, step: Step, seconds: Seconds) -> None:
+        """Nobody is watching."""
+
+    def free_sample(self, seconds: float) -> None:
+        """Nobody is watching."""
+
+
+def run(folder: Path, name: str, **values: object) -> tuple[float, Chain]:
+    """Wall time of a campaign, without its start, and its chain."""
+    path = folder / name
+    create(QUARTZ.format(**values), folder / f"{name}.yaml", path)
+    with opened(path, _Silent()) as campaign:
+        clock = time.perf_counter()
+        campaign.run()
+        seconds = time.perf_counter() - clock
+    print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return seconds, Chain.of(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--proposals", type=int, default=6, help="of each walker")
+    parser.add_argument("--calls", type=int, default=32, help="of learning")
+    parser.add_argument("--length", type=float, default=300.0, help="fs")
+    given = parser.parse_args()
+    cores = os.cpu_count() or 1
+    size = {"calls": given.calls, "proposals": given.proposals, "length": given.length}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        # Compiles; otherwise whichever came first would pay for both.
+        run(folder, "warm-up", **{**size, "calls": 8, "proposals": 1}, workers=1, ahead=0)
+        serial, one = run(folder, "serial", **size, workers=1, ahead=0)
+        parallel, other = run(folder, "parallel", **size, workers=cores, ahead=0)
+        ahead, third = run(folder, "ahead", **size, workers=cores, ahead=1)
+    report(
+        [
+            Figure("walkers.parallel_over_serial", round(parallel / serial, 3)),
+            Figure("walkers.identical", int(one == other)),
+            Figure("walkers.ahead_identical", int(one == third)),
+        ],
+        "walkers",
+        {
+            "serial_s": serial,
+            "parallel_s": parallel,
+            "ahead_s": ahead,
+            "steps": len(one.steps),
+            "cores": cores,
+            "load": os.getloadavg()[0],
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
