@@ -4,6 +4,7 @@ Each finished evaluation, and each mishap, is a line in the file HYPERATOM_TEST_
 one go before anything else can happen.
 """
 
+import importlib
 import os
 import signal
 import time
@@ -11,31 +12,41 @@ import time
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
+CHAOS = "HYPERATOM_TEST_CHAOS"
+
 
 class Harmonic(Calculator):
-    """A harmonic well that takes `seconds`."""
+    """A harmonic well that takes `seconds`; or another `engine`, likewise slowed down."""
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012
-    default_parameters = {"seconds": 0.0}  # noqa: RUF012
+    default_parameters = {"seconds": 0.0, "engine": ""}  # noqa: RUF012
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        start = time.perf_counter()
+        began, start = time.time(), time.perf_counter()
         super().calculate(atoms, properties, system_changes)
         time.sleep(self.parameters.seconds)
         x = atoms.positions
         self.results = {"energy": 0.5 * np.sum(x**2), "forces": -x, "stress": np.zeros(6)}
-        note(f"done {digest(atoms)} {time.perf_counter() - start!r}")
+        if self.parameters.get("engine"):
+            module, _, name = self.parameters["engine"].rpartition(".")
+            engine = getattr(importlib.import_module(module), name)()
+            engine.calculate(atoms, list(properties), all_changes)
+            self.results = dict(engine.results)
+        note(f"done {digest(atoms)} {time.perf_counter() - start!r} {began!r}")
 
 
 class Chaotic(Harmonic):
-    """Harmonic; in a `share` of the calls it crashes, hangs, is killed, is slow, returns NaN ..."""
+    """Harmonic; in a share CHAOS of the calls it crashes, hangs, is killed, is slow, returns NaN.
 
-    default_parameters = {"seconds": 0.0, "share": 0.2, "slow": 20.0}  # noqa: RUF012
+    The share is no keyword, so that a calm run has the same identity.
+    """
+
+    default_parameters = {"seconds": 0.0, "engine": "", "slow": 20.0}  # noqa: RUF012
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         dice = np.random.default_rng(int.from_bytes(os.urandom(8), "little"))
-        trick = dice.choice(["crash", "hang", "nan", "kill", "raise", "slow"])
-        unlucky = dice.random() < self.parameters.share
+        trick = dice.choice(["crash", "hang", "nan", "kill", "raises", "slow"])
+        unlucky = dice.random() < float(os.environ.get(CHAOS, "0"))
         if unlucky and trick == "slow":
             time.sleep(self.parameters.slow * self.parameters.seconds)
         elif unlucky:
@@ -56,14 +67,11 @@ class Chaotic(Harmonic):
         os.kill(os.getpid(), signal.SIGKILL)
 
     def nan(self, atoms):
-        self.results = {"energy": np.nan, "forces": np.zeros((len(atoms), 3))}
-        self.results["stress"] = np.zeros(6)
+        self.results = {"energy": np.nan, "free_energy": np.nan, "stress": np.zeros(6)}
+        self.results["forces"] = np.zeros((len(atoms), 3))
 
-    def raise_(self, atoms):
+    def raises(self, atoms):
         raise RuntimeError("SCF not converged")
-
-
-setattr(Chaotic, "raise", Chaotic.raise_)
 
 
 class Picky(Harmonic):

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -211,6 +211,9 @@ class StoredReference:
     def close(self) -> None:
         """Close the reference behind; the store belongs to whoever opened it."""
         self.reference.close()
+        if self._farm is not None:
+            with suppress(HyperatomError):  # the store may have been closed before
+                self._adopt(self._farm)
 
     def _remembered(self, key: str) -> Evaluation | None:
         """The stored evaluation, None without; raises a stored failure."""
@@ -300,11 +303,13 @@ class StoredReference:
             self._farm.forget(self.key(configuration))
 
     def _adopt(self, farm: Farm) -> None:
-        """Store what workers finished after an earlier life of the run had ended."""
+        """Store what workers finished while nobody was listening."""
         for outcome in farm.unclaimed():
-            evaluation = outcome.answer
-            if isinstance(evaluation, Evaluation):
-                self._keep(outcome.key, outcome.configuration, evaluation, "finished meanwhile")
+            if isinstance(outcome.answer, Evaluation):
+                who = "finished while nobody was listening"
+                self._keep(outcome.key, outcome.configuration, outcome.answer, who)
+            else:
+                farm.forget(outcome.key)
 
     def _count(
         self, *, calls: int = 0, hits: int = 0, failures: int = 0, seconds: float = 0.0

@@ -101,8 +101,11 @@ class LabelFarm:
         self.backend.withdraw(key)
 
     def unclaimed(self) -> Iterable[Outcome]:
-        """Outcomes that an earlier life of the run paid for."""
-        return (one for one in self.backend.unclaimed() if one.identity == self._identity)
+        """Outcomes that nobody waited for: an earlier life of the run paid for them."""
+        for outcome in self.backend.unclaimed():
+            if isinstance(outcome.answer, EngineFailure):
+                self._note(outcome.key, self.failed_attempts(outcome.key) + 1, outcome.answer, "")
+            yield outcome
 
     def forget(self, key: str) -> None:
         """The label is in the store."""
@@ -147,18 +150,21 @@ class LabelFarm:
     def _next_attempt(self, task: Task, failure: BaseException | None) -> Task | None:
         if not isinstance(failure, EngineFailure):
             return None
-        self.on_failed_attempt(
-            FailedAttempt(
-                task.key,
-                task.attempt,
-                failure.kind,
-                failure.problem,
-                failure.seconds,
-                failure.host,
-                provenance=task.provenance,
-            )
-        )
+        self._note(task.key, task.attempt, failure, task.provenance)
         if task.attempt >= self.attempts:
             return None
         tightened = task.tightened or failure.kind in _TIGHTEN_AFTER
         return replace(task, attempt=task.attempt + 1, tightened=tightened)
+
+    def _note(self, key: str, number: int, failure: EngineFailure, provenance: str) -> None:
+        self.on_failed_attempt(
+            FailedAttempt(
+                key,
+                number,
+                failure.kind,
+                failure.problem,
+                failure.seconds,
+                failure.host,
+                provenance=provenance,
+            )
+        )

@@ -120,15 +120,20 @@ class QueueFarm:
             awaited.future.set_exception(Withdrawn("The label is not wanted any more."))
 
     def unclaimed(self) -> Iterable[Outcome]:
-        """Evaluations that workers finished while the run was not listening."""
+        """What workers finished, or failed at, while nobody was waiting for it."""
         for arrived in self.queue.arrived(self._run):
+            with self._changed:
+                if arrived.key in self._awaited:
+                    continue
             outcome = None if arrived.lost else _read(arrived.path)
-            if outcome is not None and isinstance(outcome.answer, EngineEvaluation):
+            if outcome is None or outcome.identity == self._identity:
                 self._kept.setdefault(arrived.key, []).append(arrived.path)
-                yield outcome
+                yield outcome or Outcome(arrived.key, self._identity, None, _lost(arrived))
 
     def forget(self, key: str) -> None:
         """Delete the files of outcomes that are in the store now."""
+        with self._changed:
+            self._inherited.discard(key)
         for path in self._kept.pop(key, []):
             with suppress(OSError):
                 path.unlink(missing_ok=True)

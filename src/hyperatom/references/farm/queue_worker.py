@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from hyperatom.errors import InputError
 from hyperatom.references.ase_calculator import AseReference, EngineEvaluation
-from hyperatom.references.engine_process import EngineFailure, EngineInterrupted
+from hyperatom.references.engine_process import EngineCrash, EngineFailure, EngineInterrupted
 from hyperatom.references.farm.file_queue import FileQueue, Lease, Patience
 from hyperatom.references.farm.task import (
     Task,
@@ -166,8 +166,8 @@ class QueueWorker:
             self._done += 1
             longest = max(self._longest.get(identity, 0.0), outcome.seconds)
             self._longest[identity] = longest
-        elif not held:  # its engine was stopped because nobody wants the label any more
-            return
+        elif not held and outcome.kind == EngineCrash.kind:
+            return  # its engine was stopped because nobody wants the label any more
         else:
             self._failed += 1
             self.say(f"{lease.name.key[:12]}: {outcome.problem}")

@@ -120,11 +120,11 @@ def outcome_text(
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a task: an evaluation, or a failure."""
+    """What came of a task: an evaluation of a configuration, or a failure (perhaps without)."""
 
     key: str
     identity: str
-    configuration: Configuration
+    configuration: Configuration | None
     answer: EngineEvaluation | EngineFailure
 
 

@@ -1,0 +1,59 @@
+"""Engines that fail in every way, workers and the run killed -9: nothing lost, nothing changed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from chaos import Lives, Reckoning, Workers, environment
+from hyperatom.references.label_store import LabelStore
+
+SCRIPT = Path(__file__).parent / "chaotic_chain.py"
+
+
+@pytest.mark.slow
+def test_a_chaotic_run_is_the_calm_one(tmp_path):
+    steps, walkers = 12, 3
+    calm, chaotic = tmp_path / "calm", tmp_path / "chaotic"
+    for folder in (calm, chaotic):
+        folder.mkdir()
+    size = [str(steps), str(walkers)]
+    subprocess.run(
+        [sys.executable, SCRIPT, calm, "local", *size],
+        env=environment(tmp_path / "calm.tally", 0.0),
+        check=True,
+    )
+    tally, queue = tmp_path / "chaotic.tally", tmp_path / "queue"
+    around, rng = environment(tally, 0.2), np.random.default_rng(5)
+    command = [sys.executable, str(SCRIPT), str(chaotic), str(queue), *size]
+    lives = Lives(command, chaotic / "labels.db", around, tally)
+    with Workers(queue, 3, 4.0, rng, around) as workers:
+        while not lives.live(5.0 if lives.kills < 2 else None):
+            pass
+    found = Reckoning.of(tally, chaotic / "labels.db")
+    assert lives.kills == 2
+    assert workers.kills >= 1
+    chains = [json.loads((folder / "chains.json").read_text()) for folder in (calm, chaotic)]
+    assert chains[0] == chains[1]
+    assert 0.3 < np.mean([accepted for one in chains[0] for _, _, accepted in one]) < 0.95
+    assert lives.lost == 0
+    assert found.repeated == 0
+    with LabelStore(chaotic / "labels.db") as store:
+        store.check()
+        assert store.count_failures() == 0
+        # Who was killed while nobody wanted its label any more (speculation) is not missed.
+        needed = {
+            label.configuration.digest()
+            for label in store
+            if not label.provenance.endswith("ahead")
+        }
+        mishaps = sum(digest in needed for digest in found.unlucky)
+        noted = store.count_attempts()
+        assert sum(noted.values()) >= mishaps > 0, (noted, found)
+        for label in store:
+            assert label.attempts <= len(list(store.attempts(label.key))) + 1
