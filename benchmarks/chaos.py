@@ -50,7 +50,7 @@ temperature: 300
 reference:
   calculator: ase:farm_engines.Chaotic
   keywords: {{engine: ase.calculators.emt.EMT, seconds: 0.05}}
-  time_out: 6
+  time_out: 20
 guide: {{cutoff: 3.5, radial_functions: 4, power_channels: 2, power_degree: 1,
         bispectrum_channels: 0, bispectrum_degree: 0}}
 sampling: {{length: 60, segments: 2, time_step: 4}}
@@ -208,8 +208,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=160, help="of learning")
     parser.add_argument("--proposals", type=int, default=42, help="of each walker")
     parser.add_argument("--walkers", type=int, default=8)
-    parser.add_argument("--lives", type=float, default=25.0, help="mean seconds of a life")
-    parser.add_argument("--kills", type=int, default=5, help="of the run")
+    parser.add_argument("--lives", type=float, default=60.0, help="seconds of a life, roughly")
+    parser.add_argument("--deaths", type=float, default=8.0, help="seconds from one to the next")
+    parser.add_argument("--kills", type=int, default=4, help="of the run")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.drive:
@@ -234,11 +235,11 @@ def main() -> None:
         tally = folder / "chaotic.tally"
         around = environment(tally, 0.2)
         lives = Lives(command, folder / "chaotic" / "labels.db", around, tally)
-        with Workers(folder / "queue", 6, 8.0, rng, around) as workers:
+        with Workers(folder / "queue", 6, given.deaths, rng, around) as workers:
             finished = False
             while not finished:
-                life = rng.exponential(given.lives) + 10.0 if lives.kills < given.kills else None
-                finished = lives.live(life)
+                life = given.lives * (0.5 + rng.exponential())
+                finished = lives.live(life if lives.kills < given.kills else None)
                 print(
                     f"life {lives.kills + finished}: {len(lives.ever_stored)} labels, "
                     f"{workers.kills} workers killed",

@@ -15,7 +15,8 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, ReferenceFailure, RunDirectoryError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references import label_database
-from hyperatom.references.label import label_key
+from hyperatom.references.file_locks import locks_work
+from hyperatom.references.label import FailedAttempt, label_key
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
 
@@ -389,3 +390,125 @@ def test_extended_xyz_is_read_back_by_ase_to_the_last_bit(store, tmp_path):
         assert atoms.get_potential_energy() == evaluation.energy
         np.testing.assert_array_equal(atoms.get_forces(), evaluation.forces)
     np.testing.assert_array_equal(frames[0].get_stress(), well(RIGHT).stress)
+
+
+# Attempts, older files, shared synchronisations, disks without locks
+
+
+def test_attempts_that_came_to_nothing_are_kept_one_by_one(store):
+    attempts = [
+        FailedAttempt("a", 1, "crash", "It crashed.", 1.5, "node1", provenance="walker 0"),
+        FailedAttempt("b", 1, "time-out", "It hung."),
+        FailedAttempt("a", 2, "crash", "It crashed."),
+    ]
+    for attempt in attempts:
+        store.add_attempt(attempt)
+    assert [replace(one, date="") for one in store.attempts()] == attempts
+    assert [one.number for one in store.attempts("a")] == [1, 2]
+    assert store.count_attempts() == {"crash": 2, "time-out": 1}
+    assert (store.count_attempts_at("a"), store.count_attempts_at("c")) == (2, 0)
+
+
+VERSION_1 = """
+CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL,
+    numbers BLOB, positions BLOB, cell BLOB, periodic BLOB, masses BLOB, energy BLOB, forces BLOB,
+    stress BLOB, energy_error BLOB, checksum BLOB, identity TEXT, origin TEXT, seconds REAL,
+    host TEXT, date TEXT, attempts INTEGER, provenance TEXT);
+CREATE TABLE failures (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE NOT NULL,
+    numbers BLOB, positions BLOB, cell BLOB, periodic BLOB, masses BLOB, problem TEXT, cure TEXT,
+    checksum BLOB, identity TEXT, origin TEXT, seconds REAL, host TEXT, date TEXT,
+    attempts INTEGER, provenance TEXT);
+PRAGMA application_id = 0x48594C53;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_store_of_the_first_format_is_taken_over(tmp_path):
+    write_ten(tmp_path / "new")
+    old = sqlite3.connect(tmp_path / "old")
+    old.executescript(VERSION_1)
+    names = [column[1] for column in old.execute("PRAGMA table_info(labels)")]
+    new = sqlite3.connect(tmp_path / "new")
+    rows = new.execute(f"SELECT {', '.join(names)} FROM labels").fetchall()
+    old.executemany(f"INSERT INTO labels VALUES ({', '.join('?' * len(names))})", rows)
+    old.commit()
+    old.close()
+    new.close()
+    for _ in range(2):
+        with LabelStore(tmp_path / "old") as store, LabelStore(tmp_path / "new") as other:
+            store.check()
+            for one, two in zip(list(store)[:10], other, strict=True):
+                assert_same_bits(one.evaluation, two.evaluation)
+                assert (one.key, one.date, one.notes) == (two.key, two.date, {})
+            store.add_attempt(FailedAttempt("a", 1, "crash", "It crashed."))
+            store.add(RIGHT, well(RIGHT), "later", notes={"scf_cycles": 9})
+            assert store.get(label_key(RIGHT, "later")).notes == {"scf_cycles": 9}
+
+
+def test_writers_share_synchronisations_and_each_returns_only_when_its_label_is_on_disk(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "labels"
+    with LabelStore(path) as store, ThreadPoolExecutor(16) as threads:
+        batches = []
+        write = store._database._write
+
+        def slowly(batch):
+            time.sleep(0.02)
+            write(batch)
+            batches.append(len(batch))
+
+        monkeypatch.setattr(store._database, "_write", slowly)
+
+        def add(number):
+            configuration = configuration_number(number)
+            label = store.add(configuration, well(configuration), SETTINGS)
+            with LabelStore(path) as other:  # another connection sees what is committed alone
+                assert other.get(label.key) is not None
+            return label.index
+
+        indices = list(threads.map(add, range(64)))
+    assert sorted(indices) == list(range(1, 65))
+    assert sum(batches) == 64
+    assert max(batches) > 1
+
+
+def test_one_writer_s_trouble_is_told_to_all_who_shared_it(store, monkeypatch):
+    def trouble(batch):
+        time.sleep(0.05)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store._database, "_write", trouble)
+
+    def add(number):
+        configuration = configuration_number(number)
+        with pytest.raises(HyperatomError):
+            store.add(configuration, well(configuration), SETTINGS)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(add, range(24)))
+    monkeypatch.undo()
+    store.add(RIGHT, well(RIGHT), SETTINGS)
+    assert len(store) == 1
+
+
+def test_a_disk_whose_locks_do_not_hold_is_refused(tmp_path, monkeypatch):
+    assert locks_work(tmp_path)
+    write_ten(tmp_path / "labels")
+    with monkeypatch.context() as broken:
+        broken.setattr("fcntl.lockf", lambda *_: None)  # granted, and nothing locked
+        assert not locks_work(tmp_path)
+        with pytest.raises(RunDirectoryError, match=r"locks do not work.*no locks"):
+            LabelStore(tmp_path / "labels")
+
+    def refused(*_):
+        raise OSError(37, "No locks available")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("fcntl.lockf", refused)
+        with pytest.raises(RunDirectoryError, match="locks do not work"):
+            LabelStore(tmp_path / "labels")
+    with LabelStore(tmp_path / "labels") as store:
+        store.check()
+        assert len(store) == 10
+    assert not list(tmp_path.glob(".locks-*"))

@@ -28,7 +28,7 @@ from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import find_engine
 from hyperatom.references.engine_preset import EnginePreset
-from hyperatom.references.label_store import LabelStore
+from hyperatom.references.label_store import LabelStore, store_path
 from hyperatom.references.stored import StoredReference
 from hyperatom.structures.crystals import build_crystal, read_configuration
 
@@ -142,6 +142,8 @@ def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
     ):
         if path is not None:
             content[section][key] = str((source.parent / path).resolve())
+    if settings.labels:
+        content["labels"] = [str((source.parent / one).resolve()) for one in settings.labels]
     if content == yaml.safe_load(text):
         return settings, text
     kept = f"# {source.name}, with its paths made absolute\n" + yaml.safe_dump(
@@ -161,6 +163,8 @@ def create(text: str, source: Path, path: Path) -> None:
     if cheap is not None:
         cheap.close()
     check_baseline(settings, source.parent, start)
+    for one in settings.labels:
+        store_path(source.parent / one)
     directory = RunDirectory.create(path, kept)
     try:
         keep_baseline(settings, source.parent, directory)
@@ -255,7 +259,9 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         model.reserve(start)
         spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
         learner = LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
-        reference = StoredReference(farm, labels)
+        others = [LabelStore(store_path(one)) for one in settings.labels]
+        closing.extend(other.close for other in others)
+        reference = StoredReference(farm, labels, others=others)
         workers = walkers_at_a_time(settings)
         yield Campaign(
             settings, directory, chain, free, reference, learner, start, monitor, workers

@@ -215,6 +215,10 @@ class Settings(Section):
     learn: LearnSettings = LearnSettings()
     produce: ProduceSettings = ProduceSettings()
     farm: FarmSettings = FarmSettings()
+    labels: tuple[Path, ...] = Field(
+        (),
+        description="other runs, or their labels.db: labels of equal settings are not paid again",
+    )
     walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
     seed: int = Field(0, ge=0, description="same seed, same machine: the same chain, bit for bit")
 

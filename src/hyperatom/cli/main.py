@@ -10,6 +10,7 @@ from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
 from hyperatom.cli.doctor import doctor
 from hyperatom.cli.engines import engines
 from hyperatom.cli.farm import worker, workers
+from hyperatom.cli.labels import labels
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
@@ -58,6 +59,7 @@ app.command("report", rich_help_panel=USE)(write_page)
 app.command(rich_help_panel=USE)(verify)
 app.command(rich_help_panel=USE)(export)
 app.command(rich_help_panel=USE)(schema)
+app.add_typer(labels, name="labels", rich_help_panel=USE)
 app.command(rich_help_panel=POTENTIALS)(convert)
 
 

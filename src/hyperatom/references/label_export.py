@@ -29,6 +29,8 @@ def extended_xyz(label: Label) -> str:
     ]
     if configuration.cell.any():
         header.insert(0, f'Lattice="{_numbers(configuration.cell.ravel())}"')
+    if evaluation.energy_error is not None:
+        header.append(f"energy_error={evaluation.energy_error!r}")
     if evaluation.stress is not None:
         full = evaluation.stress[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
         header.append(f'stress="{_numbers(full)}"')

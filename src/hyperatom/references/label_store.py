@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from hyperatom.configuration import Configuration
+from hyperatom.errors import RunDirectoryError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.label import (
     DamagedRowError,
@@ -268,3 +269,17 @@ def _circumstances(
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def store_path(path: Path) -> Path:
+    """The label store of a run directory, or the store itself.
+
+    Raises `RunDirectoryError` where there is none.
+    """
+    found = path / "labels.db" if path.is_dir() else path
+    if not found.is_file():
+        raise RunDirectoryError(
+            f"There is no label store {found}.",
+            "Give a run directory or the path of its labels.db.",
+        )
+    return found

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -82,15 +82,21 @@ class StoredReference:
     several threads ask at the same time. A failure that is in the store is raised again without
     asking the engine, so that a replay meets the same rejections. Over a label farm, many labels
     are computed at once (`request`), attempts that came to nothing are noted, and what workers
-    finished while nobody was listening is stored first of all.
+    finished while nobody was listening is stored first of all. A label that one of the stores of
+    `others` has is copied instead of computed.
     """
 
     def __init__(
-        self, reference: Reference | Farm, store: LabelStore, provenance: str = ""
+        self,
+        reference: Reference | Farm,
+        store: LabelStore,
+        provenance: str = "",
+        others: Sequence[LabelStore] = (),
     ) -> None:
         self.reference = reference
         self.store = store
         self.provenance = provenance
+        self._others = tuple(others)
         self._identity = reference.identity
         self._counts = ReferenceCounts()
         self._lock = threading.Lock()
@@ -225,6 +231,12 @@ class StoredReference:
         if failure is not None:
             self._count(hits=1)
             raise ReferenceFailure(failure.problem, failure.cure)
+        for other in self._others:
+            label = other.get(key)
+            if label is not None:
+                self._count(hits=1)
+                self.store.add_many([label], provenance=f"from {other.path}: {label.provenance}")
+                return label.evaluation
         return None
 
     def _pay(self, key: str, configuration: Configuration, provenance: str) -> Evaluation:

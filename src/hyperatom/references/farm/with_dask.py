@@ -8,7 +8,7 @@ from hyperatom.references.farm.executor_farm import ExecutorKind
 
 
 def executor_kind(workers: int | None, options: dict[str, Any]) -> ExecutorKind:
-    """`options`: `address` of a scheduler, or `scheduler_file`; neither: processes here.
+    """`options`: `address` of a scheduler or `scheduler_file`, `timeout`; none: processes here.
 
     Raises `InputError` where Dask is not installed or the cluster does not answer.
     """
@@ -19,11 +19,11 @@ def executor_kind(workers: int | None, options: dict[str, Any]) -> ExecutorKind:
             "The label farm 'dask' needs the library 'distributed'.",
             "Install it: pip install 'hyperatom[dask]'.",
         ) from problem
-    unknown = set(options) - {"address", "scheduler_file"}
+    unknown = set(options) - {"address", "scheduler_file", "timeout"}
     if unknown:
         raise InputError(
             f"The label farm 'dask' has no option '{min(unknown)}'.",
-            "Its options are 'address' and 'scheduler_file'.",
+            "Its options are 'address', 'scheduler_file' and 'timeout' (s).",
         )
 
     def make() -> Executor:
@@ -31,7 +31,7 @@ def executor_kind(workers: int | None, options: dict[str, Any]) -> ExecutorKind:
             if options:
                 return _Dask(Client(**options), None)
             cluster = LocalCluster(
-                n_workers=workers or 1, threads_per_worker=1, dashboard_address=None
+                n_workers=workers or 1, threads_per_worker=1, dashboard_address=":0"
             )
             return _Dask(Client(cluster), cluster)
         except (OSError, TypeError, ValueError) as problem:
@@ -57,7 +57,7 @@ class _Dask(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster, and end it where it was made here."""
-        self._executor.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._executor.shutdown(wait=wait and not cancel_futures)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()

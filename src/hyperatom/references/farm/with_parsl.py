@@ -4,6 +4,9 @@ Y. Babuji et al., Parsl: Pervasive Parallel Programming in Python, HPDC '19 (201
 """
 
 import importlib
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from hyperatom.errors import InputError
@@ -33,6 +36,10 @@ def executor_kind(workers: int | None, options: dict[str, Any]) -> ExecutorKind:
         )
 
     def configuration() -> Any:
+        # Parsl starts scripts by their bare names, which are beside Python in an environment.
+        scripts, path = str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)
+        if scripts not in path.split(os.pathsep):
+            os.environ["PATH"] = os.pathsep.join([scripts, path])
         if "config" in options:
             return _called(str(options["config"]))
         local = HighThroughputExecutor(
