@@ -1,6 +1,7 @@
 """A Dask cluster, found by its address, or made on this machine."""
 
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from typing import Any
 
 from hyperatom.errors import InputError
@@ -28,6 +29,8 @@ def executor_kind(workers: int | None, options: dict[str, Any]) -> ExecutorKind:
 
     def make() -> Executor:
         try:
+            if "scheduler_file" in options:
+                Path(options["scheduler_file"]).read_text()  # Dask would wait for it for ever
             if options:
                 return _Dask(Client(**options), None)
             cluster = LocalCluster(
