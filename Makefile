@@ -1,11 +1,15 @@
 # make demo: a first run, from installation to a verified report.
 # make test: every test.   make lint: style, types, arrows, spelling.
+# make engines: first-principles engines, without which their tests are skipped.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo-run
 
-.PHONY: demo test lint install
+DEBIAN_ENGINES := quantum-espresso quantum-espresso-data abinit abinit-data
+GPAW_CONFIG := $(CURDIR)/src/hyperatom/references/engines/gpaw_siteconfig.cfg
+
+.PHONY: demo test lint install engines
 
 install: .venv/installed
 
@@ -33,6 +37,21 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n 2
+
+# Whatever cannot be installed here (no root, no network, no compiler) is said and left out.
+engines: .venv/installed-test
+	@$(BIN)/python -c 'import gpaw' 2>/dev/null \
+		|| GPAW_CONFIG=$(GPAW_CONFIG) timeout 600 $(BIN)/python -m pip install --quiet gpaw gpaw-data \
+		|| echo "GPAW could not be installed: its tests will be skipped."
+	@if command -v pw.x >/dev/null && command -v abinit >/dev/null; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "Not root on a Debian: tests of Quantum ESPRESSO and ABINIT will be skipped."; \
+	else \
+		{ timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 600 \
+			apt-get install -y -qq --no-install-recommends $(DEBIAN_ENGINES) >/dev/null; } \
+		|| echo "Quantum ESPRESSO and ABINIT could not be installed: their tests will be skipped."; \
+	fi
+	@$(BIN)/hyperatom engines
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check
