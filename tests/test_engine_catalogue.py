@@ -1,10 +1,12 @@
 """Engines by name: found, explained, laid over with the user's keywords, and prepared once."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
 
-from hyperatom.campaign.assembly import engine_preset
+from hyperatom.campaign.assembly import create, engine_preset
 from hyperatom.campaign.settings import load_settings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
@@ -56,6 +58,17 @@ def test_a_pair_of_engines_is_read_and_its_misspelt_keys_are_explained():
         settings(engine="gfn2-xtb", cheap={"keyword": {}})
 
 
+def test_a_campaign_does_not_pretend_to_use_the_cheap_engine(tmp_path):
+    content = {
+        "configuration": {"crystal": "silicon", "repeat": [2, 2, 2]},
+        "temperature": 300,
+        "reference": {"calculator": "gfn1-xtb", "cheap": {"calculator": "gfn2-xtb"}},
+    }
+    with pytest.raises(InputError, match="do not screen with a cheaper engine yet"):
+        create(yaml.safe_dump(content), tmp_path / "input.yaml", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_keywords_are_laid_over_those_of_the_preset_entry_by_entry():
     preset = {"mode": {"name": "pw", "ecut": 500}, "xc": "PBE"}
     assert merged(preset, {"mode": {"ecut": 300}}) == {
@@ -80,6 +93,13 @@ def test_the_mesh_of_k_points_follows_the_first_cell_or_the_input():
         masses=[28],
     )
     assert fixed_mesh(slab, None) == (4, 4, 1)
+
+
+def test_the_document_lists_every_engine():
+    text = (Path(__file__).parents[1] / "docs" / "engines.md").read_text()
+    for name, preset in engine_presets().items():
+        assert f"`{name}`" in text
+        assert preset.doi in text
 
 
 def test_an_engine_with_gamma_alone_refuses_a_mesh():

@@ -159,9 +159,12 @@ def create(text: str, source: Path, path: Path) -> None:
     ensemble_of(settings, start)
     # Starting the engine once shows whether it is installed and takes its keywords.
     make_reference(settings, start, None, 1).close()
-    cheap = make_cheap_reference(settings, start, None, 1)
-    if cheap is not None:
-        cheap.close()
+    if settings.reference.cheap is not None:
+        raise InputError(
+            "Campaigns do not screen with a cheaper engine yet, and the input names one "
+            "(reference.cheap).",
+            "Take it away; from Python a pair of engines works: see docs/engines.md.",
+        )
     check_baseline(settings, source.parent, start)
     for one in settings.labels:
         store_path(source.parent / one)

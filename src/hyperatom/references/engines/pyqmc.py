@@ -3,7 +3,8 @@
 A Hartree-Fock determinant times a Jastrow factor, optimised for each configuration, then
 variational Monte Carlo. The energy is noisy: `Evaluation.energy_error` is its standard error, and
 Metropolis with noisy energies is exact only with a penalty for the noise (Ceperley and Dewing, J.
-Chem. Phys. 110, 9812 (1999)). Random numbers are seeded by the configuration, so that asking again gives the same number.
+Chem. Phys. 110, 9812 (1999)). Random numbers are seeded by the configuration, so that asking again
+gives the same number.
 
 Forces are those of the Hartree-Fock field. They teach the guide; no decision uses them.
 """
@@ -118,9 +119,7 @@ def engine_version(**_: Any) -> str:
     return f"pyqmc {version('pyqmc')}, pyscf {version('pyscf')}"
 
 
-def _prepare(
-    keywords: Keywords, configuration: Configuration, mesh: Mesh | None
-) -> dict[str, Any]:
+def _prepare(keywords: Keywords, configuration: Configuration, mesh: Mesh | None) -> dict[str, Any]:
     if configuration.periodic.any():
         raise InputError(
             "pyqmc, as set up here, describes molecules, and this configuration is periodic.",
