@@ -184,7 +184,7 @@ def tune(
 def cost_of_segments(folder: Path, segments: int, proposals: int, observables: Observables) -> Cost:
     """The frozen guide's proposal with another number of segments, judged by the engine."""
     with opened(folder, Progress()) as campaign:
-        proposal = replace(campaign.frozen_proposal(), segments=segments)
+        proposal = replace(campaign.frozen_path(), segments=segments)
         last = campaign.chain.last(0)
         assert last is not None
         label = campaign.reference.store.get(last.state_label)
@@ -242,8 +242,8 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     say("SLHMC, sharpened by the guide's own chain", slhmc)
 
     with opened(folder, Progress()) as campaign:
-        guide = campaign.frozen_proposal().guide
-        frozen = campaign.frozen_proposal()
+        guide = campaign.frozen_path().guide
+        frozen = campaign.frozen_path()
     start = found.configurations[-1]
     cheap = of_guide(guide, start)
     hybrid, hybrid_costs = tune(HYBRID_GRID, cheap, start, given.tuning, observables)

@@ -83,7 +83,7 @@ def melt(path: Path) -> None:
 def diffusion(run: Path) -> tuple[float, list[float]]:
     """D in A^2/ps of oxygen and silicon together, and the guide's MSD every ps."""
     with opened(run, _Silent()) as campaign:
-        guide = campaign.frozen_proposal().guide
+        guide = campaign.frozen_path().guide
         state = campaign._states()[0]
     here, rng = state.configuration, np.random.default_rng(5)
     step = 1.5 * FEMTOSECOND

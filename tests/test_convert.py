@@ -143,7 +143,7 @@ def test_a_campaign_learns_on_top_of_a_given_potential(tmp_path):
     file.unlink()  # the run has its own copy
     go(run, StopsAt())
     with opened(run, StopsAt()) as campaign:
-        guide = campaign.frozen_proposal().guide
+        guide = campaign.frozen_path().guide
         assert guide.cutoff == 5.5
         start = campaign.start
         alone = read_potential(run / "baseline" / file.name, species=("Al",)).evaluate(start)
@@ -152,7 +152,7 @@ def test_a_campaign_learns_on_top_of_a_given_potential(tmp_path):
         assert np.abs(guide.weights).max() > 0
     (run / "baseline" / file.name).write_text("pair_style morse 5.5\npair_coeff 1 1 0.2 1.1 3.2\n")
     with opened(run, StopsAt()) as campaign, pytest.raises(InputError, match="another baseline"):
-        campaign.frozen_proposal()
+        campaign.frozen_path()
 
 
 def test_a_baseline_for_other_species_is_refused_before_anything_is_spent(argon, tmp_path):

@@ -53,7 +53,7 @@ def test_an_interrupted_chain_goes_on_bit_for_bit(run, tmp_path):
 
 def test_its_energies_are_the_guides_own(run):
     with opened(run, StopsAt()) as campaign:
-        guide = campaign.frozen_proposal().guide
+        guide = campaign.frozen_path().guide
         energies, positions, cells = campaign.guide_chain.samples(guide.digest(), 1)
         for k in (0, 30, 59):
             here = campaign.start.with_cell(positions[k], cells[k])

@@ -15,6 +15,7 @@ from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
     EngineSettings,
@@ -157,6 +158,7 @@ def create(text: str, source: Path, path: Path) -> None:
     settings, kept = prepare_input(text, source)
     start = starting_configuration(settings, source.parent)
     ensemble_of(settings, start)
+    check_moves(settings.sampling, start)
     # Starting the engine once shows whether it is installed and takes its keywords.
     make_reference(settings, start, None, 1).close()
     if settings.reference.cheap is not None:

@@ -29,6 +29,7 @@ import numpy as np
 
 from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
 from hyperatom.campaign.guide_chain import GuideChain, GuideChainStore
+from hyperatom.campaign.moves import frozen_move, with_swaps
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings
@@ -112,7 +113,7 @@ class Campaign:
             self._catch_up()
             guide = self.learner.fit()
             spent = time.perf_counter() - clock
-            proposal: Proposal = self._exploration(guide)
+            proposal = with_swaps(self._exploration(guide), self.settings.sampling.swaps)
             if self.schedule.stranded:
                 proposal = TrainingDisplacement()
             moved = self._round(pool, "learn", states, proposal, guide.digest())
@@ -178,7 +179,7 @@ class Campaign:
         if self._latest() >= end:
             return
         self.monitor.phase("probe", self.schedule)
-        proposal = self.frozen_proposal()
+        proposal = self.frozen_move()
         states = self._states()
         while self._latest() < end:
             moved = self._round(pool, "probe", states, proposal, frozen["guide"])
@@ -211,8 +212,12 @@ class Campaign:
             )
         return frozen
 
-    def frozen_proposal(self) -> GuidedTrajectory:
-        """The proposal as it was frozen.
+    def frozen_move(self) -> Proposal:
+        """What is proposed from the freeze on; errors as for `frozen_path`."""
+        return frozen_move(self.frozen_path(), self.settings.sampling)
+
+    def frozen_path(self) -> GuidedTrajectory:
+        """The guided trajectories as they were frozen.
 
         Raises `RunDirectoryError` where the guide on disk is not the one that was frozen.
         """
@@ -229,7 +234,7 @@ class Campaign:
     def _produce(self, pool: Executor) -> None:
         self.monitor.phase("produce", self.schedule)
         frozen = self.frozen()
-        proposal = self.frozen_proposal()
+        proposal = self.frozen_move()
         first = frozen["number"] + self.settings.learn.probation
         end = first + self.settings.produce.proposals
         states = dict(zip(self.walkers, self._states(), strict=True))
@@ -277,10 +282,11 @@ class Campaign:
         chain = GuideChain(
             self.guide_chain,
             self.reference.store,
-            self.frozen_proposal(),
+            self.frozen_path(),
             self.ensemble,
             self.start,
             self.settings.seed,
+            self.settings.sampling.swaps,
         )
         produced = []
         for walker in self.walkers:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.campaign.chain_store import Plainly, Step, open_database
+from hyperatom.campaign.moves import with_swaps
 from hyperatom.configuration import Configuration
 from hyperatom.references.label_store import LabelStore
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathEnsemble
@@ -137,24 +138,26 @@ def count_free_samples(path: Path, frozen: dict[str, Any] | None) -> int:
 class GuideChain:
     """Runs the guide's chain of each walker.
 
-    `proposal` is the frozen one; `start` lends species, periodicity and masses. Chains end early
-    once `stopped` is set.
+    `path` is the frozen one, `swaps` the share of swaps; `start` lends species, periodicity and
+    masses. Chains end early once `stopped` is set.
     """
 
     store: GuideChainStore
     labels: LabelStore
-    proposal: GuidedTrajectory
+    path: GuidedTrajectory
     ensemble: PathEnsemble
     start: Configuration
     seed: int
+    swaps: float = 0.0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         # No path is exempt from the veto here: it is what bounds the region, and the ends of each
         # segment suffice for that.
-        whole = max(1, round(self.proposal.length / self.proposal.time_step))
-        self.proposal = replace(self.proposal, unrestricted=0.0, check_every=whole)
-        self.guide = self.proposal.guide
+        whole = max(1, round(self.path.length / self.path.time_step))
+        path = replace(self.path, unrestricted=0.0, check_every=whole)
+        self.proposal = with_swaps(path, self.swaps)
+        self.guide = path.guide
         self.digest = self.guide.digest()
 
     def hear(self, keys: Iterable[str]) -> None:

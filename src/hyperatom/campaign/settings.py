@@ -105,11 +105,29 @@ class SamplingSettings(Section):
     time_step: float = Field(1.0, gt=0, le=20.0, description="fs; mean time step")
     length: float = Field(200.0, gt=0, description="fs; mean duration of one segment")
     segments: int = Field(3, ge=1, le=100, description="momenta drawn this often along a path")
+    nested: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="paths judged by the guide between two questions to the reference; 0: none",
+    )
+    guide_temperature: float | None = Field(
+        None, gt=0, le=1.0e5, description="K; of these nested paths; null: that of the ensemble"
+    )
+    swaps: float = Field(
+        0.0, ge=0, lt=1, description="share of moves that exchange two atoms of unlike species"
+    )
     veto: float = Field(
         8.0,
         gt=0,
         description="k_BT; paths on which the guide's error exceeds it are rejected unasked",
     )
+
+    @model_validator(mode="after")
+    def _temperature_of_nested_paths(self) -> Self:
+        if self.guide_temperature is not None and not self.nested:
+            raise ValueError("a 'guide_temperature' needs 'nested' paths, which the guide judges")
+        return self
 
 
 class CellSettings(Section):

@@ -19,6 +19,7 @@ from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.stepping import random_numbers
 from hyperatom.configuration import Configuration
 from hyperatom.errors import ReferenceFailure
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory
 from hyperatom.sampling.metropolis import accepts
 
 Progress = Callable[[str, float], None]
@@ -126,6 +127,12 @@ def _decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
                     log_ratio = step.record.get("log_jacobian", 0.0) - gain / thermal
                     if not np.isclose(log_ratio, step.log_ratio, rtol=1e-9, atol=1e-9):
                         return Check(name, False, f"The kinetic ratio of {where} does not follow.")
+                elif "guide_log_density_before" in step.record:
+                    before_, after_ = (
+                        step.record[f"guide_log_density_{end}"] for end in ("before", "after")
+                    )
+                    if not np.isclose(log_ratio, before_ - after_, rtol=1e-9, atol=1e-9):
+                        return Check(name, False, f"The guide's ratio of {where} does not follow.")
                 state = store.get(before.state_label)
                 if state is None or state.evaluation.energy != before.state_energy:
                     return Check(name, False, f"The label before {where} is missing or differs.")
@@ -154,7 +161,7 @@ def _frozen(campaign: Campaign, steps: Sequence[Step]) -> Check:
     frozen = campaign.chain.frozen()
     if frozen is None:
         return Check(name, None, "The guide is not frozen yet.")
-    guide = campaign.frozen_proposal().guide.digest()
+    guide = campaign.frozen_path().guide.digest()
     guides = {step.guide for step in steps if step.phase == "produce"}
     late = [s for s in steps if s.phase in ("start", "learn") and s.number > frozen["number"]]
     if guides - {guide} or late or guide != frozen["guide"]:
@@ -196,7 +203,7 @@ def _paths(
     chosen = [step for step in steps if step.phase == "produce" and step.proposed_label]
     if not chosen:
         return Check(name, None, "There are no production paths.")
-    proposal = campaign.frozen_proposal()
+    path, move = campaign.frozen_path(), campaign.frozen_move()
     states = {(step.walker, step.number): step.state_label for step in steps}
     forward, backward = 0.0, 0.0
     picked = rng.choice(len(chosen), min(n_paths, len(chosen)), replace=False)
@@ -207,15 +214,17 @@ def _paths(
             return Check(name, False, f"Labels of step {step.number} are missing.")
         numbers = random_numbers(campaign.settings.seed, step.walker, step.number)
         start = campaign.start.with_cell(begin.configuration.positions, begin.configuration.cell)
-        shape, _ = proposal.draw_shape(numbers)
-        path = proposal.follow(start, shape, numbers)
+        proposed = move.propose(start, numbers)
         if float(numbers.random()) != step.uniform:
             return Check(name, False, f"The random numbers of step {step.number} differ.")
         if found is not None:
-            forward = max(forward, _largest(path.end, found.configuration))
-        flipped = [momenta.flipped() for momenta in reversed(path.ended)]
-        back = proposal.follow(path.end, shape.reversed(), flipped)
-        backward = max(backward, _largest(back.end, start))
+            forward = max(forward, _largest(proposed.configuration, found.configuration))
+        backward = max(
+            backward,
+            _way_back(
+                path, start, random_numbers(campaign.settings.seed, step.walker, step.number)
+            ),
+        )
     tolerance = REPLAY_TOLERANCE[campaign.settings.guide.precision]
     passed = max(forward, backward) <= tolerance
     again = "bit for bit" if forward == 0.0 else f"to {forward:.1e} Å"
@@ -229,6 +238,14 @@ def _paths(
         sentence,
         {"paths": len(picked), "forward_angstrom": forward, "backward_angstrom": backward},
     )
+
+
+def _way_back(path: GuidedTrajectory, start: Configuration, numbers: np.random.Generator) -> float:
+    """How far from its start a path ends that is run forwards, flipped, and run again, Å."""
+    shape, _ = path.draw_shape(numbers)
+    there = path.follow(start, shape, numbers)
+    flipped = [momenta.flipped() for momenta in reversed(there.ended)]
+    return _largest(path.follow(there.end, shape.reversed(), flipped).end, start)
 
 
 def _largest(one: Configuration, other: Configuration) -> float:

@@ -57,9 +57,11 @@ def validate(
         typer.echo("settings       fine")
         from hyperatom.campaign.assembly import make_reference, starting_configuration
         from hyperatom.campaign.ensemble import ensemble_of
+        from hyperatom.campaign.moves import check_moves
 
         configuration = starting_configuration(settings, file.parent)
         ensemble_of(settings, configuration)
+        check_moves(settings.sampling, configuration)
         typer.echo(f"configuration  {configuration.n_atoms} atoms")
         reference = make_reference(settings, configuration, None, 1)
         try:
