@@ -34,7 +34,7 @@ ENDINGS: Final = {
     ".h5md": "h5md",
 }
 
-FORMATS: Final = ("extxyz", "traj", "dump", "xdatcar", "h5md")
+TRAJECTORY_FORMATS: Final = ("extxyz", "traj", "dump", "xdatcar", "h5md")
 
 
 class AtomsFile(Protocol):
@@ -59,7 +59,7 @@ def read_trajectory(
 ) -> Trajectory:
     """Open a trajectory; frames are read when they are needed.
 
-    `form` is one of `FORMATS`, by default what name and first line say; `time_step` (fs) between
+    `form` is one of `TRAJECTORY_FORMATS`, by default what name and first line say; `time_step` (fs) between
     frames overrides the file's own times; `species` are the symbols of the types 1, 2, ... of a
     LAMMPS dump without element names; `kind` is how the samples came about.
 
@@ -70,8 +70,8 @@ def read_trajectory(
     if not path.is_file():
         raise InputError(f"There is no trajectory {path}.", "Check the name of the file.")
     form = form or recognise(path)
-    if form not in FORMATS:
-        raise InputError(f"Unknown trajectory format '{form}'.", f"Use {', '.join(FORMATS)}.")
+    if form not in TRAJECTORY_FORMATS:
+        raise InputError(f"Unknown trajectory format '{form}'.", f"Use {', '.join(TRAJECTORY_FORMATS)}.")
     if form == "h5md":
         from hyperatom.interchange.h5md import read_h5md
 
@@ -108,7 +108,7 @@ def recognise(path: Path) -> str:
         return "extxyz"
     raise InputError(
         f"{path} is of no known trajectory format.",
-        f"Name the format with --format: {', '.join(FORMATS)}.",
+        f"Name the format with --format: {', '.join(TRAJECTORY_FORMATS)}.",
     )
 
 
