@@ -59,9 +59,9 @@ def read_trajectory(
 ) -> Trajectory:
     """Open a trajectory; frames are read when they are needed.
 
-    `form` is one of `TRAJECTORY_FORMATS`, by default what name and first line say; `time_step` (fs) between
-    frames overrides the file's own times; `species` are the symbols of the types 1, 2, ... of a
-    LAMMPS dump without element names; `kind` is how the samples came about.
+    `form` is one of `TRAJECTORY_FORMATS`, by default what name and first line say; `time_step` (fs)
+    between frames overrides the file's own times; `species` are the symbols of the types 1, 2, ...
+    of a LAMMPS dump without element names; `kind` is how the samples came about.
 
     Raises `InputError` where the file is missing, empty, truncated or of another format, or where
     the composition changes.
@@ -71,7 +71,9 @@ def read_trajectory(
         raise InputError(f"There is no trajectory {path}.", "Check the name of the file.")
     form = form or recognise(path)
     if form not in TRAJECTORY_FORMATS:
-        raise InputError(f"Unknown trajectory format '{form}'.", f"Use {', '.join(TRAJECTORY_FORMATS)}.")
+        raise InputError(
+            f"Unknown trajectory format '{form}'.", "Use one of: " + ", ".join(TRAJECTORY_FORMATS)
+        )
     if form == "h5md":
         from hyperatom.interchange.h5md import read_h5md
 
