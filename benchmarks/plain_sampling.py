@@ -27,7 +27,9 @@ def tight_binding(configuration: Configuration) -> Forces:
     from hyperatom.references.engines.tblite import GFN1_XTB
 
     def forces(positions: Array) -> tuple[float, Array]:
-        atoms = Atoms(configuration.numbers, positions, cell=configuration.cell, pbc=True)
+        atoms = Atoms(
+            configuration.numbers, positions, cell=configuration.cell, pbc=configuration.periodic
+        )
         atoms.calc = TBLite(**GFN1_XTB.keywords)
         return float(atoms.get_potential_energy()), atoms.get_forces()
 

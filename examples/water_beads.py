@@ -32,9 +32,10 @@ from hyperatom.analysis.path_integrals import (
     PathIntegrals,
     bead_radial_distribution,
 )
+from hyperatom.campaign.assembly import density_settings
+from hyperatom.campaign.settings import GuideSettings
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.potentials.linear_learner import LinearDensityLearner
 from hyperatom.references.ase_calculator import AseReference
@@ -45,7 +46,7 @@ from hyperatom.references.stored import StoredReference
 from hyperatom.ring_polymer import RingPolymer
 from hyperatom.sampling.exploring_ring import ExploringRing
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
-from hyperatom.sampling.quantum_canonical import QuantumCanonical
+from hyperatom.sampling.quantum_canonical import QuantumCanonical, as_ring
 from hyperatom.sampling.ring_trajectory import RingTrajectory
 from hyperatom.structures.crystals import rattle
 
@@ -110,13 +111,14 @@ class RingRun:
     segments: int = 2
     limit: float = 1.5
     calls: int = 0
+    state: ChainState = field(init=False)
     states: list[ChainState] = field(default_factory=list)
     judged: list[Transition] = field(default_factory=list)
 
-    def evaluate(self, ring: RingPolymer) -> Evaluation:
+    def evaluate(self, configuration: Configuration) -> Evaluation:
         """Ask for every bead; one call is one ring."""
         self.calls += 1
-        return self.reference.evaluate(ring)
+        return self.reference.evaluate(configuration)
 
     def close(self) -> None:
         """End the reference."""
@@ -127,8 +129,9 @@ class RingRun:
         """That of the reference."""
         return self.reference.identity
 
-    def teach(self, ring: RingPolymer, evaluation: Evaluation) -> None:
+    def teach(self, configuration: Configuration, evaluation: Evaluation) -> None:
         """Every bead is a label."""
+        ring = as_ring(configuration)
         for bead, forces in zip(
             ring.beads(), evaluation.forces.reshape(ring.bead_positions.shape), strict=True
         ):
@@ -137,6 +140,12 @@ class RingRun:
             assert np.array_equal(label.forces, forces)
             self.learner.add(bead, label)
 
+    def teach_displaced(self, ring: RingPolymer, width: float, rng: np.random.Generator) -> None:
+        """Labels of beads moved a little, each on its own."""
+        moved = np.stack([rattle(bead, width, rng).positions for bead in ring.beads()])
+        displaced = RingPolymer.of_beads(ring.centroid(), moved)
+        self.teach(displaced, self.evaluate(displaced))
+
     def propose(self, guide: LinearDensityPotential, segments: int) -> RingTrajectory:
         """The distribution of paths."""
         return RingTrajectory(
@@ -144,60 +153,81 @@ class RingRun:
         )
 
     def learn(self, calls: int, wanted: float, note: Note) -> LinearDensityPotential:
-        """Explore until `wanted` of the latest 12 full paths are accepted, or calls are spent."""
+        """Explore, freeze, stand a probation that counts for nothing, go back if it fails.
+
+        The guide is frozen when `wanted` of the latest 16 full paths were accepted; in probation it
+        must keep three quarters of that. Ends in any case when `calls` are spent.
+        """
         rng = np.random.default_rng([self.seed, 0])
-        ring = self.start
-        for width in (0.02, 0.04, 0.06):  # rattled a little, to begin with
-            ring = RingPolymer.of_beads(
-                self.start.centroid(),
-                np.stack([rattle(bead, width, rng).positions for bead in self.start.beads()]),
-            )
-            self.teach(ring, self.evaluate(ring))
-        state = ChainState(self.start, self.evaluate(self.start))
-        segments, window = 1, []
+        for width in (0.02, 0.04, 0.06):
+            self.teach_displaced(self.start, width, rng)
+        self.state = ChainState(self.start, self.evaluate(self.start))
+        segments = 1
+        while True:
+            segments = self.explore(calls, wanted, segments, rng, note)
+            guide = self.learner.fit()
+            if self.calls >= calls or self.passes_probation(guide, 0.75 * wanted, rng, note):
+                return guide
+
+    def explore(
+        self, calls: int, wanted: float, segments: int, rng: np.random.Generator, note: Note
+    ) -> int:
+        """Move, ask, learn until the guide is good; returns the segments of its paths."""
+        window: list[bool] = []
         kt = self.ensemble.thermal_energy
+        ring = self.start
         while self.calls < calls:
             guide = self.learner.fit()
             noise = guide.inflation * guide.noise * np.sqrt(ring.atoms_per_bead / ring.n_beads)
             limit = max(self.limit * kt, 2.0 * noise)
-            proposed = ExploringRing(self.propose(guide, segments), limit).propose(
-                state.configuration, rng
-            )
-            state, transition = metropolis(state, proposed, self, self.ensemble, rng)
+            exploring = ExploringRing(self.propose(guide, segments), limit)
+            proposed = exploring.propose(self.state.configuration, rng)
+            self.state, transition = metropolis(self.state, proposed, self, self.ensemble, rng)
             if transition.evaluation is not None:
                 self.teach(proposed.configuration, transition.evaluation)
             elif proposed.veto is not None:
-                ring = RingPolymer.of_beads(
-                    self.start.centroid(),
-                    np.stack([rattle(b, 0.03, rng).positions for b in state.configuration.beads()]),
-                )
-                self.teach(ring, self.evaluate(ring))
-            full = bool(proposed.record["full"])
-            if full:
+                self.teach_displaced(self.state.configuration, 0.03, rng)
+            if proposed.record["full"]:
                 window.append(transition.accepted)
-            rate = float(np.mean(window[-12:])) if window else 0.0
+            rate = float(np.mean(window[-16:])) if window else 0.0
             note(
-                f"{proposed.record['length']:4.0f} fs{' ' if full else '*'} "
-                f"error {proposed.record['guide_error'] / kt:5.2f} kT, "
-                f"{'accepted' if transition.accepted else 'rejected'}, rate {rate:.2f}"
+                f"{proposed.record['length']:4.0f} fs, guide's error "
+                f"{proposed.record['guide_error'] / kt:5.2f} kT, acceptance {rate:.2f}"
             )
             if len(window) >= 4 and rate >= 0.5 and segments < self.segments:
                 segments += 1
                 window = []
-            elif len(window) >= 12 and rate >= wanted and segments == self.segments:
+            elif len(window) >= 16 and rate >= wanted and segments == self.segments:
                 break
-        self.start = state.configuration
-        return self.learner.fit()
+        return segments
+
+    def passes_probation(
+        self, guide: LinearDensityPotential, wanted: float, rng: np.random.Generator, note: Note
+    ) -> bool:
+        """Does the frozen guide keep its acceptance over 16 proposals? They teach afterwards."""
+        proposal = self.propose(guide, self.segments)
+        seen: list[Transition] = []
+        for _ in range(16):
+            proposed = proposal.propose(self.state.configuration, rng)
+            self.state, transition = metropolis(self.state, proposed, self, self.ensemble, rng)
+            seen.append(transition)
+            rate = float(np.mean([t.accepted for t in seen]))
+            note(f"probation, acceptance {rate:.2f}")
+        if rate >= wanted:
+            return True
+        for transition in seen:
+            if transition.evaluation is not None:
+                self.teach(transition.proposed.configuration, transition.evaluation)
+        return False
 
     def produce(self, guide: LinearDensityPotential, proposals: int, note: Note) -> None:
         """Sample with the frozen guide; each state counts, rejected ones again."""
         rng = np.random.default_rng([self.seed, 1])
         proposal = self.propose(guide, self.segments)
-        state = ChainState(self.start, self.reference.evaluate(self.start))
         for _ in range(proposals):
-            proposed = proposal.propose(state.configuration, rng)
-            state, transition = metropolis(state, proposed, self, self.ensemble, rng)
-            self.states.append(state)
+            proposed = proposal.propose(self.state.configuration, rng)
+            self.state, transition = metropolis(self.state, proposed, self, self.ensemble, rng)
+            self.states.append(self.state)
             self.judged.append(transition)
             note(f"acceptance {self.acceptance:.2f}")
 
@@ -229,12 +259,7 @@ def set_up(
     store = stack.enter_context(LabelStore(folder / "labels.db"))
     reference = BeadReference(StoredReference(engine, store), workers)
     stack.callback(reference.close)
-    density = DensitySettings(
-        species=start.species, cutoff=cutoff, n_radial=8, max_degree=3,
-        power_spectrum_radial=5, power_spectrum_degree=3, bispectrum_radial=2,
-        bispectrum_degree=2,
-    )  # fmt: skip
-    model = LinearDensityModel(density)
+    model = LinearDensityModel(density_settings(GuideSettings(cutoff=cutoff), start.species))
     ring = RingPolymer.collapsed(start, n_beads)
     model.reserve(ring)
     learner = LinearDensityLearner(model, start, energy_window=np.inf)

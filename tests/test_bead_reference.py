@@ -10,6 +10,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, ReferenceFailure
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.bead_reference import BeadReference
+from hyperatom.references.bead_screen import BeadScreen
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
 from hyperatom.ring_polymer import RingPolymer
@@ -89,6 +90,30 @@ def test_a_bead_without_an_answer_is_named_and_the_others_are_kept(tmp_path: Pat
             with pytest.raises(ReferenceFailure, match="Bead 2 of 4: Too far apart"):
                 beads.evaluate(far)
         assert (store.count(), store.count_failures()) == (3, 1)
+
+
+def test_a_screen_asks_about_some_beads_and_tells_the_energy_of_its_forces() -> None:
+    engine, guide = Springs(), BeadReference(Springs())
+    screen = BeadScreen(engine, guide, every=2)
+    assert screen.evaluate(ring()).energy == pytest.approx(guide.evaluate(ring()).energy)
+    assert engine.calls == 2
+
+    class Stiff(Springs):
+        def evaluate(self, configuration: Configuration) -> Evaluation:
+            found = super().evaluate(configuration)
+            return Evaluation(1.5 * found.energy + 2.0, 1.5 * found.forces)
+
+    screen = BeadScreen(Stiff(), guide, every=2)
+    forces, h = screen.evaluate(ring()).forces, 1e-5
+    for atom in range(8):
+        energies = []
+        for sign in (1.0, -1.0):
+            positions = ring().positions.copy()
+            positions[atom, 1] += sign * h
+            energies.append(screen.evaluate(ring().with_positions(positions)).energy)
+        assert (energies[1] - energies[0]) / (2 * h) == pytest.approx(forces[atom, 1], abs=1e-8)
+    with pytest.raises(InputError, match="Every bead number 3 of 4"):
+        BeadScreen(engine, guide, every=3).evaluate(ring())
 
 
 def test_a_ring_keeps_its_beads_and_knows_that_it_is_one() -> None:

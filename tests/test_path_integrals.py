@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from hyperatom.analysis.path_integrals import PathIntegrals
+from hyperatom.references.bead_reference import BeadReference
+from hyperatom.references.bead_screen import BeadScreen
 from hyperatom.ring_polymer import RingPolymer
+from hyperatom.sampling.nested_chain import NestedChain
 from hyperatom.sampling.quantum_canonical import QuantumCanonical
 from hyperatom.sampling.ring_trajectory import RingTrajectory
 from hyperatom.sampling.staging import StagingMove
@@ -70,6 +73,50 @@ def test_harmonic_crystal_with_isotopes(name: str) -> None:
         exact += 1.5 * thermal_energy * CRYSTAL.masses[atom] / CRYSTAL.masses.sum()
         found[f"K of {CRYSTAL.masses[atom]} amu"] = deviations([k[:, atom] for k in kinetic], exact)
     assert_exact(found)
+
+
+class Counted:
+    """A reference that counts the beads it was asked about, each place once."""
+
+    identity = "counted"
+
+    def __init__(self, reference: Any) -> None:
+        self.reference, self.asked = reference, {}
+
+    def evaluate(self, configuration: Any) -> Any:
+        key = configuration.digest()
+        if key not in self.asked:
+            self.asked[key] = self.reference.evaluate(configuration)
+        return self.asked[key]
+
+    def close(self) -> None:
+        pass
+
+
+def test_half_of_the_beads_may_say_no_before_the_others_are_asked() -> None:
+    n_beads, temperature, n_samples = 4, 120.0, 800
+    ensemble = QuantumCanonical(temperature, mode_period=40.0)
+    counted = Counted(Beads(lambda x: CRYSTAL.energy(CRYSTAL.right(), x)))
+    soft = (0.8, CRYSTAL.sites, CRYSTAL.laplacian)
+    guide = Beads(lambda x: CRYSTAL.energy(soft, x))
+    trajectory = RingTrajectory(guide, ensemble, **steps(7.0, 5))
+    proposal = NestedChain(BeadScreen(counted, guide, every=2), ensemble, [trajectory])
+
+    def start(seed):
+        return RingPolymer.collapsed(CRYSTAL.start(seed), n_beads)
+
+    rings = Rings(proposal, BeadReference(counted), ensemble, start, n_samples)
+    modes = [oscillator(w, 1.0, temperature, n_beads) for w in CRYSTAL.frequencies]
+    potential = rings.series(lambda _, evaluation: evaluation.energy / n_beads)
+    springs = rings.series(lambda ring, _: ring.spring_energy(temperature))
+    free = 1.5 * (n_beads - 1) * BOLTZMANN * temperature
+    assert_exact(
+        {
+            "U": deviations(potential, 3.0 * sum(mode["U"] for mode in modes)),
+            "S": deviations(springs, 3.0 * sum(mode["S"] for mode in modes) + free),
+        }
+    )
+    assert len(counted.asked) < 0.85 * n_beads * 3 * (n_samples + 50)
 
 
 def test_skewed_double_wells_of_light_particles() -> None:
