@@ -44,10 +44,10 @@ from hyperatom.references.engines.tblite import GFN1_XTB
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
 from hyperatom.ring_polymer import RingPolymer
-from hyperatom.sampling.exploring_ring import ExploringRing
+from hyperatom.sampling.exploring_trajectory import ExploringTrajectory
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 from hyperatom.sampling.quantum_canonical import QuantumCanonical, as_ring
-from hyperatom.sampling.ring_trajectory import RingTrajectory
 from hyperatom.structures.crystals import rattle
 
 Note = Callable[[str], None]
@@ -146,9 +146,9 @@ class RingRun:
         displaced = RingPolymer.of_beads(ring.centroid(), moved)
         self.teach(displaced, self.evaluate(displaced))
 
-    def propose(self, guide: LinearDensityPotential, segments: int) -> RingTrajectory:
+    def propose(self, guide: LinearDensityPotential, segments: int) -> GuidedTrajectory:
         """The distribution of paths."""
-        return RingTrajectory(
+        return GuidedTrajectory(
             guide, self.ensemble, self.time_step, self.length, segments, check_every=10
         )
 
@@ -180,7 +180,7 @@ class RingRun:
             guide = self.learner.fit()
             noise = guide.inflation * guide.noise * np.sqrt(ring.atoms_per_bead / ring.n_beads)
             limit = max(self.limit * kt, 2.0 * noise)
-            exploring = ExploringRing(self.propose(guide, segments), limit)
+            exploring = ExploringTrajectory(self.propose(guide, segments), limit)
             proposed = exploring.propose(self.state.configuration, rng)
             self.state, transition = metropolis(self.state, proposed, self, self.ensemble, rng)
             if transition.evaluation is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from ase.units import J, _hbar, s
 from scipy.special import ive
 
+from exact_rows import SEEDS, Row, rows_of
 from hyperatom.analysis.statistics import estimate_mean
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Dynamics, GuideTrajectory
@@ -16,13 +17,11 @@ from hyperatom.dynamics.motion import Circumstances, Motion
 from hyperatom.dynamics.ring_polymer import RingPolymerDynamics
 from hyperatom.evaluation import Evaluation
 from hyperatom.ring_polymer import RingPolymer
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory
 from hyperatom.sampling.metropolis import ChainState, metropolis
 from hyperatom.sampling.quantum_canonical import QuantumCanonical
-from hyperatom.sampling.ring_trajectory import RingTrajectory
 from hyperatom.units import BOLTZMANN
 from targets import DoubleWells, HarmonicCrystal
-
-SEEDS = (1, 2, 3)
 
 # From another source than the package's: eV times sqrt(amu Å^2 / eV).
 REDUCED_PLANCK = _hbar * J * s
@@ -237,13 +236,18 @@ def assert_exact(found: dict[str, np.ndarray]) -> None:
     assert not beyond, f"standard errors off (all seeds, then each): {beyond}"
 
 
+def all_rows(known: dict[str, tuple[list[np.ndarray], float]]) -> list[Row]:
+    """Of averages by name: one series for each seed, and the exact value."""
+    return [row for name, (series, exact) in known.items() for row in rows_of(name, series, exact)]
+
+
 class Rings:
     """Chains of ring polymers, one for each seed."""
 
-    def __init__(self, proposal, reference, ensemble, start, n_samples, burn_in=50):
+    def __init__(self, proposal, reference, ensemble, start, n_samples, seeds=SEEDS, burn_in=50):
         self.chains = []
         self.acceptance = []
-        for seed in SEEDS:
+        for seed in seeds:
             rng = np.random.default_rng([seed, 77])
             ring = start(seed)
             state = ChainState(ring, reference.evaluate(ring))
@@ -285,14 +289,14 @@ def assert_sharp(rings: Rings) -> None:
 CRYSTAL, WELLS = HarmonicCrystal(), DoubleWells()
 
 
-def crystal_rings(n_beads, temperature, parameters, n_samples, settings):
+def crystal_rings(n_beads, temperature, parameters, n_samples, settings, effort=1.0, seeds=SEEDS):
     ensemble = QuantumCanonical(temperature, mode_period=40.0)
     right = CRYSTAL.right()
     reference = Beads(lambda x: CRYSTAL.energy(right, x))
-    guide = Beads(lambda x: CRYSTAL.energy(parameters, x), swirl=settings.pop("swirl", 0.0))
-    proposal = RingTrajectory(guide, ensemble, **settings)
+    guide = Beads(lambda x: CRYSTAL.energy(parameters, x))
+    proposal = GuidedTrajectory(guide, ensemble, **settings)
 
     def start(seed):
         return RingPolymer.collapsed(CRYSTAL.start(seed), n_beads)
 
-    return Rings(proposal, reference, ensemble, start, n_samples)
+    return Rings(proposal, reference, ensemble, start, int(effort * n_samples), seeds)

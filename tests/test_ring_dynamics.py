@@ -11,8 +11,8 @@ from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.ring_polymer import RingPolymer, normal_modes, ring_frequency
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathShape
+from hyperatom.sampling.momenta import Momenta
 from hyperatom.sampling.quantum_canonical import QuantumCanonical
-from hyperatom.sampling.ring_trajectory import RingTrajectory
 from hyperatom.sampling.staging import StagingMove
 from hyperatom.units import BOLTZMANN
 from ring_targets import (
@@ -43,14 +43,16 @@ def ring_at(seed, n_beads=5, n_atoms=2):
 def test_the_path_run_backwards_returns_to_its_start() -> None:
     ensemble = QuantumCanonical(200.0, fixed_centre_of_mass=False)
     guide = Beads(swirling_pair, swirl=0.2)
-    proposal = RingTrajectory(guide, ensemble, time_step=1.0, length=1.0)
+    proposal = GuidedTrajectory(guide, ensemble, time_step=1.0, length=1.0)
     ring, shape = ring_at(3), PathShape(1.5, 4, (3, 1, 2))
     there = proposal.follow(ring, shape, np.random.default_rng(4))
-    back = proposal.follow(there.end, shape.reversed(), [-p for p in reversed(there.ended)])
+    back = proposal.follow(
+        there.end, shape.reversed(), [p.flipped() for p in reversed(there.ended)]
+    )
     assert np.abs(there.end.positions - ring.positions).max() > 0.1
     np.testing.assert_allclose(back.end.positions, ring.positions, atol=1e-12)
     for ended, started in zip(back.ended, reversed(there.started), strict=True):
-        np.testing.assert_allclose(-ended, started, atol=1e-12)
+        np.testing.assert_allclose(-ended.atoms, started.atoms, atol=1e-12)
     proposed = proposal.judge_path(ring, shape, there, exempt=False)
     returned = proposal.judge_path(there.end, shape.reversed(), back, exempt=False)
     assert abs(proposed.log_ratio) > 1e-2
@@ -63,8 +65,8 @@ def test_a_step_preserves_volume_and_with_a_gradient_the_symplectic_form(swirl: 
     ensemble = QuantumCanonical(200.0, fixed_centre_of_mass=False)
     ring = ring_at(5, n_beads=3)
     guide = Beads(swirling_pair, swirl=swirl)
-    free = RingTrajectory(guide, ensemble, time_step=1.0, length=1.0).dynamics(ring)
-    momenta = ensemble.draw_momenta(ring, np.random.default_rng(6))
+    free = ensemble.dynamics(Momenta(ring.positions), ring)
+    momenta = ensemble.draw(ring, np.random.default_rng(6)).atoms
     n = ring.positions.size
 
     def step(point):
@@ -87,14 +89,14 @@ def test_the_free_ring_moves_exactly_at_any_time_step() -> None:
     ensemble = QuantumCanonical(300.0, fixed_centre_of_mass=False)
     ring = ring_at(7, n_beads=6)
     guide = Beads(lambda x: 0.0 * jnp.sum(x))
-    free = RingTrajectory(guide, ensemble, time_step=1.0, length=1.0).dynamics(ring)
-    p = ensemble.draw_momenta(ring, np.random.default_rng(8))
+    free = ensemble.dynamics(Momenta(ring.positions), ring)
+    p = ensemble.draw(ring, np.random.default_rng(8)).atoms
     one = guide.trajectory(ring, p, 40.0, 1, 1, free)
     many = guide.trajectory(ring, p, 40.0 / 64, 64, 64, free)
     np.testing.assert_allclose(one.positions, many.positions, atol=1e-10)
     end = ring.with_positions(one.positions)
-    before = ring.spring_energy(300.0) + ensemble.kinetic_energy(ring, p)
-    after = end.spring_energy(300.0) + ensemble.kinetic_energy(ring, one.momenta)
+    before = ring.spring_energy(300.0) + ensemble.kinetic_energy(Momenta(p), ring)
+    after = end.spring_energy(300.0) + ensemble.kinetic_energy(Momenta(one.momenta), ring)
     assert abs(end.spring_energy(300.0) - ring.spring_energy(300.0)) > 1e-3
     assert after == pytest.approx(before, rel=1e-12)
 
@@ -109,7 +111,7 @@ def test_one_bead_is_the_classical_chain() -> None:
     start = WELLS.start(3)
     one = sample(GuidedTrajectory(guide, classical, **settings), reference, classical, start, 60, 5)
     ring = RingPolymer.collapsed(start, 1)
-    other = sample(RingTrajectory(beads, quantum, **settings), reference, quantum, ring, 60, 5)
+    other = sample(GuidedTrajectory(beads, quantum, **settings), reference, quantum, ring, 60, 5)
     assert 0.3 < one.acceptance < 0.9
     np.testing.assert_allclose(one.positions, other.positions, atol=1e-8)
     assert [t.accepted for t in one.transitions] == [t.accepted for t in other.transitions]
@@ -120,8 +122,8 @@ def test_momenta_of_the_modes_are_maxwellian() -> None:
     for fixed in (True, False):
         ensemble = QuantumCanonical(400.0, fixed_centre_of_mass=fixed)
         rng = np.random.default_rng(10)
-        momenta = np.array([ensemble.draw_momenta(ring, rng) for _ in range(8000)])
-        kinetic = np.array([ensemble.kinetic_energy(ring, p) for p in momenta])
+        momenta = np.array([ensemble.draw(ring, rng).atoms for _ in range(8000)])
+        kinetic = np.array([ensemble.kinetic_energy(Momenta(p), ring) for p in momenta])
         kinetic /= ensemble.thermal_energy
         degrees = ensemble.degrees_of_freedom(ring)
         assert degrees == 36 - 3 * fixed
@@ -219,7 +221,7 @@ def test_impossible_ensembles_are_refused_in_words() -> None:
     with pytest.raises(InputError, match="period of the modes of -1"):
         QuantumCanonical(300.0, mode_period=-1.0)
     with pytest.raises(InputError, match="centre of mass of a single atom"):
-        QuantumCanonical(300.0).draw_momenta(ring_at(1, 4, 1), np.random.default_rng(1))
+        QuantumCanonical(300.0).draw(ring_at(1, 4, 1), np.random.default_rng(1))
     with pytest.raises(InputError, match="5 beads does not fit into a ring of 5"):
         StagingMove(300.0, 5, 0.1).propose(ring_at(1), np.random.default_rng(1))
     with pytest.raises(InputError, match="at least one ring"):

@@ -13,9 +13,8 @@ from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.linear_density import LinearDensityModel
 from hyperatom.potentials.linear_learner import LinearDensityLearner
 from hyperatom.ring_polymer import RingPolymer
-from hyperatom.sampling.guided_trajectory import PathShape
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathShape
 from hyperatom.sampling.quantum_canonical import QuantumCanonical
-from hyperatom.sampling.ring_trajectory import RingTrajectory
 
 POTENTIAL = morse([1, 8], [[0.3, 0.5], [0.5, 0.4]], 1.6, [[1.6, 1.2], [1.2, 2.0]], 3.2)
 
@@ -42,14 +41,15 @@ def test_a_potential_sees_separate_copies() -> None:
 
 def test_a_path_with_renewed_lists_is_that_of_separate_evaluations_and_runs_backwards() -> None:
     ensemble = QuantumCanonical(900.0)
-    proposal = RingTrajectory(POTENTIAL, ensemble, time_step=1.0, length=1.0)
+    proposal = GuidedTrajectory(POTENTIAL, ensemble, time_step=1.0, length=1.0)
     start, shape = ring(), PathShape(1.0, 20, (6,))
-    momenta = ensemble.draw_momenta(start, np.random.default_rng(1))
-    there = proposal.follow(start, shape, [momenta])
+    drawn = ensemble.draw(start, np.random.default_rng(1))
+    momenta = drawn.atoms
+    there = proposal.follow(start, shape, [drawn])
     moved = np.linalg.norm(there.end.positions - start.positions, axis=1)
     assert moved.max() > 1.0, "no list was renewed"
 
-    free = proposal.dynamics(start)
+    free = ensemble.dynamics(drawn, start)
     step = 1.0 * 0.09822694788464063
     masses, frequencies = free.parameters.masses, free.parameters.frequencies
     modes = free.parameters.modes
@@ -68,7 +68,7 @@ def test_a_path_with_renewed_lists_is_that_of_separate_evaluations_and_runs_back
         p = p + 0.5 * step / 5 * forces
     np.testing.assert_allclose(there.trajectories[0].waypoints[2], x, atol=1e-9)
 
-    back = proposal.follow(there.end, shape, [-there.ended[0]])
+    back = proposal.follow(there.end, shape, [there.ended[0].flipped()])
     np.testing.assert_allclose(back.end.positions, start.positions, atol=1e-7)
     drift = proposal.judge_path(start, shape, there, exempt=True).record["guide_drift"]
     assert drift < 0.05 * ensemble.thermal_energy * 3 * start.n_atoms

@@ -35,7 +35,8 @@ class ExploringTrajectory:
         for n_checks in shape.checks:
             momenta = self.path.ensemble.draw(path.end, rng)
             longer = self.path.go_on(path, momenta, shape, n_checks)
-            cut = where_to_stop(longer.trajectories[-1].errors, self.limit, self.reach)
+            errors = longer.trajectories[-1].errors / configuration.n_copies
+            cut = where_to_stop(errors, self.limit, self.reach)
             if cut < n_checks:
                 full = False
                 longer = self.path.go_on(path, momenta, shape, cut)

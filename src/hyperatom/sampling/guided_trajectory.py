@@ -174,7 +174,7 @@ class GuidedTrajectory:
             shape.check_every,
             dynamics,
         )
-        if dynamics is None:
+        if dynamics is None or not dynamics.integrator.changes_cell:
             ended, there = Momenta(trajectory.momenta), here.with_positions(trajectory.positions)
         else:
             ended = Momenta(trajectory.momenta, np.asarray(trajectory.variables))
@@ -197,7 +197,9 @@ class GuidedTrajectory:
     ) -> Proposed:
         """Turn a path into a proposal: log ratio, veto and the numbers to replay it."""
         ensemble, thermal_energy = self.ensemble, self.ensemble.thermal_energy
-        energies = [t.energies for t in path.trajectories]
+        # Of beads, which are copies, the mean energy counts; of one copy it is the energy.
+        n_copies = configuration.n_copies
+        energies = [t.energies / n_copies for t in path.trajectories]
         # A path that runs away may overflow here; it is vetoed below.
         with np.errstate(over="ignore", invalid="ignore"):
             before = np.array([ensemble.kinetic_energy(p, configuration) for p in path.started])
@@ -206,6 +208,7 @@ class GuidedTrajectory:
             drifts = after - before + work + np.array([e[-1] - e[0] for e in energies])
         # Not a number anywhere must give not a number, in whatever order the path is run.
         worst_error = float(np.max(np.concatenate([t.errors for t in path.trajectories])))
+        worst_error /= n_copies
         drift = float(np.max(np.abs(drifts)))
         finite = path.finite and bool(np.isfinite(drifts).all())
         veto: str | None = None

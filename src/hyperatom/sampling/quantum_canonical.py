@@ -12,6 +12,18 @@ Momenta are auxiliary, so their masses are free. In the normal modes of the ring
 With these masses an atom held by a potential m Omega^2 r^2 / 2 moves in *every* mode with the
 frequency Omega, the centroid with its physical mass among them, and no mode of any atom moves
 faster on account of its springs: the time step does not shrink as beads are added.
+
+This is all that a `GuidedTrajectory` needs to propose ring polymers (self-learning path-integral
+hybrid Monte Carlo). Why that is exact: a step of `dynamics/ring_polymer.py` preserves volume and,
+flipped, runs backwards for any guide whatsoever, so that, as for classical atoms, Metropolis
+accepts with
+
+    exp{-beta [S(x') - S(x) + (1/P) sum_j (U(r_j') - U(r_j)) + sum_k (K_k' - K_k)]}
+
+The density contributes springs and reference, the path's log ratio -sum_k (K_k' - K_k) / k_B T with
+the kinetic energy of the *modes* at both ends of every segment. A perfect guide and a short step
+conserve S + U/P + K; a wrong guide costs acceptance alone. With one bead this is the classical
+guided trajectory, number by number.
 """
 
 from dataclasses import dataclass
@@ -20,9 +32,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
+from hyperatom.contracts import Dynamics
+from hyperatom.dynamics.ring_polymer import RingModes, RingPolymerDynamics
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.ring_polymer import RingPolymer, normal_modes, ring_frequency
+from hyperatom.sampling.momenta import Momenta
 from hyperatom.units import BOLTZMANN, FEMTOSECOND
 
 Array = NDArray[np.float64]
@@ -93,12 +108,15 @@ class QuantumCanonical:
         stiffness = eigenvalues * ring_frequency(ring.n_beads, self.temperature) ** 2
         return np.asarray(np.sqrt(stiffness[:, None] * ring.bead_masses / self.mode_masses(ring)))
 
-    def draw_momenta(self, ring: RingPolymer, rng: np.random.Generator) -> Array:
+    # What a guided trajectory asks for; see `PathEnsemble`.
+
+    def draw(self, configuration: Configuration, rng: np.random.Generator) -> Momenta:
         """Maxwell momenta of the modes, as momenta of the beads, (n_beads n_atoms, 3).
 
         Drawn from N(0, mu k_B T) in each mode. Where the centre of mass of the centroid is fixed,
         its momentum is taken out as in the classical ensemble: a distribution conditional on it.
         """
+        ring = as_ring(configuration)
         self.degrees_of_freedom(ring)
         masses = self.mode_masses(ring)
         shape = (*masses.shape, 3)
@@ -107,13 +125,29 @@ class QuantumCanonical:
             share = masses[0] / masses[0].sum()
             momenta[0] -= share[:, None] * momenta[0].sum(axis=0)
         modes, _ = normal_modes(ring.n_beads)
-        return np.asarray(np.tensordot(modes.T, momenta, axes=1).reshape(-1, 3))
+        return Momenta(np.tensordot(modes.T, momenta, axes=1).reshape(-1, 3))
 
-    def kinetic_energy(self, ring: RingPolymer, momenta: Array) -> float:
-        """sum p_ik^2 / 2 mu_ik in eV, of bead momenta (n_beads n_atoms, 3) in sqrt(amu eV)."""
+    def kinetic_energy(self, momenta: Momenta, configuration: Configuration) -> float:
+        """sum p_ik^2 / 2 mu_ik, eV."""
+        ring = as_ring(configuration)
         modes, _ = normal_modes(ring.n_beads)
-        of_modes = np.tensordot(modes, momenta.reshape(ring.n_beads, -1, 3), axes=1)
+        of_modes = np.tensordot(modes, momenta.atoms.reshape(ring.n_beads, -1, 3), axes=1)
         return float(0.5 * np.sum(of_modes**2 / self.mode_masses(ring)[:, :, None]))
+
+    def dynamics(self, momenta: Momenta, configuration: Configuration) -> Dynamics:  # noqa: ARG002
+        """The guide's forces and the free ring."""
+        ring = as_ring(configuration)
+        modes, _ = normal_modes(ring.n_beads)
+        parameters = RingModes(modes, self.mode_masses(ring), self.mode_frequencies(ring))
+        return Dynamics(RingPolymerDynamics(), parameters)
+
+    def work(self, configuration: Configuration) -> float:
+        """Energy of the springs, eV: with K and the guide's mean over the beads it is conserved."""
+        return as_ring(configuration).spring_energy(self.temperature)
+
+    def log_jacobian(self, before: Configuration, after: Configuration) -> float:  # noqa: ARG002
+        """Kicks are shears, the free ring rotates: volume is preserved."""
+        return 0.0
 
 
 def as_ring(configuration: Configuration) -> RingPolymer:
