@@ -59,7 +59,7 @@ def test_the_commands_that_are_named_exist() -> None:
         if name.startswith("-"):
             continue
         command = program.commands[name]  # type: ignore[attr-defined]
-        if hasattr(command, "commands"):
+        if hasattr(command, "commands") and arguments:
             command = command.commands[arguments.pop(0)]
         known = {option for p in command.params for option in [*p.opts, *p.secondary_opts]}
         assert {a for a in arguments if a.startswith("-")} <= known | {"--help"}, line
