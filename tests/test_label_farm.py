@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -429,6 +430,37 @@ def test_what_a_late_worker_brings_is_not_lost(tmp_path, store):
     assert store.count_attempts() == {"worker lost": 1}
     assert store.get(task.key).host == "far"
     farm.close()
+
+
+def test_an_outcome_s_file_outlives_a_store_that_cannot_grow(tmp_path, store, monkeypatch):
+    from hyperatom.references.ase_calculator import EngineEvaluation
+    from hyperatom.references.farm.file_queue import Lease
+    from hyperatom.references.farm.task import outcome_text, task_from_text
+
+    farm = queue_farm(tmp_path / "queue")
+    queue = farm.backend.queue
+    future = StoredReference(farm, store).request(place(1))
+    until(lambda: len(queue.waiting()) == 1)
+    (name,) = queue.waiting()
+    task, _, identity = task_from_text(queue.take(name, "worker"))
+    answer = EngineEvaluation(float(energy(place(1))), -place(1).positions)
+
+    def full(batch):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store._database, "_write", full)
+        text = outcome_text(task.key, task.configuration, identity, answer)
+        queue.finish(Lease(name, "worker"), text)
+        with pytest.raises(HyperatomError):
+            future.result(10.0)
+    assert len(queue.arrived("run-1")) == 1
+    farm.close()
+    resumed = queue_farm(tmp_path / "queue")
+    StoredReference(resumed, store)
+    assert store.get(task.key).evaluation.energy == energy(place(1))
+    assert queue.arrived("run-1") == []
+    resumed.close()
 
 
 def test_outcomes_that_cannot_be_read_are_attempts_that_came_to_nothing(tmp_path, store):
