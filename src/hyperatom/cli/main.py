@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from hyperatom import __version__
+from hyperatom.cli.analyse import analyse
+from hyperatom.cli.audit import audit
 from hyperatom.cli.build import build
 from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
 from hyperatom.cli.doctor import doctor
@@ -57,6 +59,8 @@ app.command(rich_help_panel=WATCH)(worker)
 app.command(rich_help_panel=WATCH)(workers)
 app.command("report", rich_help_panel=USE)(write_page)
 app.command(rich_help_panel=USE)(verify)
+app.command(rich_help_panel=USE)(analyse)
+app.command(rich_help_panel=USE)(audit)
 app.command(rich_help_panel=USE)(export)
 app.command(rich_help_panel=USE)(schema)
 app.add_typer(labels, name="labels", rich_help_panel=USE)

@@ -1,0 +1,77 @@
+"""The samples of a run directory as a trajectory: a Monte Carlo chain, without a clock."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hyperatom.campaign.assembly import load_configuration
+from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import load_settings
+from hyperatom.errors import RunDirectoryError
+from hyperatom.references.label_store import LabelStore
+from hyperatom.trajectory import Frames, Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrames:
+    """Frames that a run names by their labels, read from the label store when needed."""
+
+    path: Path
+    keys: tuple[str, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, start: int, stop: int, step: int) -> Frames:
+        """The frames start, start + step, ... before stop."""
+        store = LabelStore(self.path)
+        try:
+            found = {}
+            for key in dict.fromkeys(self.keys[start:stop:step]):
+                label = store.get(key)
+                if label is None:
+                    raise RunDirectoryError(
+                        f"{self.path} lacks a label of the chain.", "Restore it from a copy."
+                    )
+                found[key] = label
+        finally:
+            store.close()
+        labels = [found[key] for key in self.keys[start:stop:step]]
+        stresses = [label.evaluation.stress for label in labels]
+        given = [stress for stress in stresses if stress is not None]
+        return Frames(
+            np.stack([label.configuration.positions for label in labels]),
+            np.stack([label.configuration.cell for label in labels]),
+            forces=np.stack([label.evaluation.forces for label in labels]),
+            energies=np.array([label.evaluation.energy for label in labels]),
+            stresses=np.stack(given) if len(given) == len(labels) else None,
+        )
+
+
+def run_samples(path: Path) -> tuple[Trajectory, float]:
+    """What the frozen guide's proposals sampled, repeated where rejected; and the temperature, K.
+
+    Raises `RunDirectoryError` where production has not begun.
+    """
+    directory = RunDirectory.open(path, lock=False)
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    start = load_configuration(directory.file("start.npz"))
+    chain = ChainStore(directory.file("chain.db"))
+    try:
+        walkers = [chain.steps(walker, "produce") for walker in range(settings.walkers)]
+    finally:
+        chain.close()
+    keys = [step.state_label for steps in walkers for step in steps]
+    if not keys:
+        raise RunDirectoryError(
+            f"{path} has not produced anything yet.", f"Go on with 'hyperatom resume {path}'."
+        )
+    source = LabelledFrames(directory.file("labels.db"), tuple(keys))
+    owners = [walker for walker, steps in enumerate(walkers) for _ in steps]
+    trajectory = Trajectory(
+        start.numbers, start.masses, start.periodic, source, None, np.array(owners),
+        kind="exact", origin=str(path),
+    )  # fmt: skip
+    return trajectory, settings.temperature
