@@ -2,13 +2,13 @@
 
     python benchmarks/analysis_speed.py [--quick] [--stream GB]
 
-| figure                            | what                                                            |
-|-----------------------------------|-----------------------------------------------------------------|
-| analysis_speed.rdf_over_freud     | RDF, 10,000 atoms x 100 frames to 10 Å: freud's time over ours  |
-| analysis_speed.msd_over_mdanalysis| MSD by FFT, 1,000 atoms x 100,000 frames: its time over ours    |
-| analysis_speed.rdf_seconds        | ours                                                            |
-| analysis_speed.msd_seconds        | ours                                                            |
-| analysis_speed.stream_memory      | most memory that an RDF of a generated file of --stream GB takes|
+| figure                              | what                                                     |
+|-------------------------------------|----------------------------------------------------------|
+| analysis_speed.rdf_over_freud       | RDF of 10,000 atoms x 100 frames: freud's time over ours |
+| analysis_speed.msd_over_mdanalysis  | MSD of 1,000 atoms x 100,000 frames: its time over ours  |
+| analysis_speed.rdf_seconds          | ours                                                     |
+| analysis_speed.msd_seconds          | ours                                                     |
+| analysis_speed.stream_memory        | most memory for the RDF of a file of --stream GB         |
 
 Both sides read the same array in memory and use all cores. Needs `pip install hyperatom[peers]`.
 """

@@ -37,7 +37,7 @@ def energy(bonds: np.ndarray, length: float) -> np.ndarray:
 
 
 def test_a_biased_guide_is_mended_where_it_overlaps() -> None:
-    positions, bonds = molecules(BOND + 0.03, 8_000, 1)
+    positions, bonds = molecules(BOND + 0.03, 3_000, 1)
     samples = trajectory([14, 8] * 10, positions, np.zeros((3, 3)), periodic=False,
                          energies=energy(bonds, BOND + 0.03))  # fmt: skip
     truth = energy(bonds, BOND) - 7.0
@@ -45,10 +45,10 @@ def test_a_biased_guide_is_mended_where_it_overlaps() -> None:
     assert found.reweighted is not None
     # Kish's fraction of a shifted Gaussian: exp(-beta k shift^2) for each bond.
     exact = math.exp(-10 * K * 0.03**2 / (KB * T))
-    assert found.fraction == pytest.approx(exact, rel=0.1)
+    assert found.fraction == pytest.approx(exact, rel=0.15)
     observable = RadialDistribution(2.5, 50)
     plain, mended = (observable.compute(one) for one in (found.plain, found.reweighted))
-    drawn, _ = molecules(BOND, 8_000, 2)
+    drawn, _ = molecules(BOND, 3_000, 2)
     reference = observable.compute(
         trajectory([14, 8] * 10, drawn, np.zeros((3, 3)), periodic=False)
     )
@@ -58,7 +58,7 @@ def test_a_biased_guide_is_mended_where_it_overlaps() -> None:
         error = np.hypot(one.error["Si-O"], reference.error["Si-O"])
         return np.abs((one.g["Si-O"] - reference.g["Si-O"]) / error)[seen]
 
-    assert pulls(plain).max() > 5.0
+    assert pulls(plain).max() > 4.0
     assert pulls(mended).max() < 3.5
     assert mended.kind == "reweighted"
     # Free energies: both wells are alike, so that the difference is the offset.
