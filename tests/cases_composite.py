@@ -1,6 +1,7 @@
 """Nested chains, ladders of references, swaps, vacancy hops: exactly known, with wrong guides."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from exact_rows import Row, case, rows_of
 from hyperatom.configuration import Configuration
+from hyperatom.contracts import Proposed
 from hyperatom.evaluation import Evaluation
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.displacement import Displacement
@@ -54,7 +56,20 @@ def wells(parameters: tuple[float, ...]) -> Formula:
 
 
 TRUTH = wells(WELLS.right)
-HOP = Displacement(1.1, atoms=None, fixed_centre_of_mass=False)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One atom's x changes its sign: its own reverse."""
+
+    def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
+        positions = configuration.positions.copy()
+        positions[rng.integers(len(positions)), 0] *= -1.0
+        return Proposed(configuration.with_positions(positions), 0.0)
+
+
+MOVE = Displacement(0.9, atoms=1, fixed_centre_of_mass=False)
+HOP = Mixture({"move": MOVE, "mirror": Mirror()}, {"move": 2.0, "mirror": 1.0})
 """Across the barrier in one go, so that chains of a few thousand steps have honest error bars."""
 
 
@@ -65,6 +80,10 @@ def well_chains(
     chains = [
         sample(proposal, TRUTH, WELLS.ensemble, WELLS.start(seed), n, 100 + seed) for seed in seeds
     ]
+    return chains, well_rows(chains)
+
+
+def well_rows(chains: list[Chain]) -> list[Row]:
     x = [chain.positions[:, :, 0] for chain in chains]
     rows = []
     for power in (1, 2, 3, 4):
@@ -72,13 +91,12 @@ def well_chains(
         rows += rows_of(f"x^{power}", [(one**power).mean(axis=1) for one in x], exact)
     energies = [chain.energies / WELLS.thermal_energy for chain in chains]
     rows += rows_of("U", energies, WELLS.mean_energy())
-    rows += rows_of("balance", [chain.balance for chain in chains], 0.0)
-    return chains, rows
+    return rows + rows_of("balance", [chain.balance for chain in chains], 0.0)
 
 
 @case("plain displacements in skewed wells")
 def displacements(effort: float, seeds: Sequence[int]) -> list[Row]:
-    return well_chains(HOP, effort, seeds, 6000)[1]
+    return well_chains(MOVE, effort, seeds, 5000)[1]
 
 
 def nested_wells(heat: float = 1.6, rounds: int = 4) -> NestedChain:
@@ -88,7 +106,7 @@ def nested_wells(heat: float = 1.6, rounds: int = 4) -> NestedChain:
 
 @case("nested chain, guide 1.6 times as hot, in skewed wells")
 def nested_hot(effort: float, seeds: Sequence[int]) -> list[Row]:
-    return well_chains(nested_wells(), effort, seeds, 4000)[1]
+    return well_chains(nested_wells(), effort, seeds, 2500)[1]
 
 
 @case("nested chain of unlike moves, there and back, guide colder")
@@ -97,7 +115,7 @@ def nested_palindrome(effort: float, seeds: Sequence[int]) -> list[Row]:
     small = Displacement(0.3, atoms=1, fixed_centre_of_mass=False)
     mixture = Mixture({"far": HOP, "near": small}, {"far": 1.0, "near": 2.0})
     nested = NestedChain(wells(WELLS.soft), cold, [HOP, mixture, small], rounds=1)
-    return well_chains(nested, effort, seeds, 2000)[1]
+    return well_chains(nested, effort, seeds, 1500)[1]
 
 
 class JudgingGuide(AnalyticGuide):
@@ -117,7 +135,7 @@ def nested_trajectories(effort: float, seeds: Sequence[int]) -> list[Row]:
     guide = JudgingGuide(CRYSTAL, CRYSTAL.displaced())
     trajectory = GuidedTrajectory(guide, cold, time_step=12.0, length=48.0, check_every=4)
     nested = NestedChain(guide, cold, [trajectory], rounds=3)
-    n = int(500 * effort)
+    n = int(300 * effort)
     chains = [
         sample(nested, CRYSTAL.reference, CRYSTAL.ensemble, CRYSTAL.start(seed), n, 200 + seed)
         for seed in seeds
@@ -280,7 +298,7 @@ def swaps(effort: float, seeds: Sequence[int]) -> list[Row]:
 def nested_swaps(effort: float, seeds: Sequence[int]) -> list[Row]:
     guide = CUBE.reference(scale=0.5)
     nested = NestedChain(guide, Canonical(1500.0, False), [SWAP], rounds=5)
-    return CUBE.rows(CUBE.chains(nested, CUBE.reference(), 2500 * effort, seeds))
+    return CUBE.rows(CUBE.chains(nested, CUBE.reference(), 1200 * effort, seeds))
 
 
 def layer_hop(reach: float = 3.5) -> VacancyHop:
@@ -289,7 +307,7 @@ def layer_hop(reach: float = 3.5) -> VacancyHop:
 
 @case("vacancy hops to neighbouring sites, every arrangement known")
 def vacancy_hops(effort: float, seeds: Sequence[int]) -> list[Row]:
-    return LAYER.rows(LAYER.chains(layer_hop(), LAYER.reference(), 5000 * effort, seeds))
+    return LAYER.rows(LAYER.chains(layer_hop(), LAYER.reference(), 4000 * effort, seeds))
 
 
 @case("hops, swaps and displacements of atoms bound by springs")
@@ -303,5 +321,5 @@ def alloy_mixture(effort: float, seeds: Sequence[int]) -> list[Row]:
         },
         {"hop": 2.0, "swap": 1.0, "move": 2.0},
     )
-    chains = LAYER.chains(mixture, reference, 6000 * effort, seeds)
+    chains = LAYER.chains(mixture, reference, 4000 * effort, seeds)
     return LAYER.rows(chains, springs=3 * len(LAYER.numbers))

@@ -65,6 +65,8 @@ def shortest_images(
     Shortest among the image nearest in fractional coordinates and its 26 neighbours, which are
     enough unless the cell is so skewed that a reduced one should be used.
     """
+    if not np.any(periodic):
+        return vectors
     complete = complete_cell(cell, periodic)
     fractional = vectors @ np.linalg.inv(complete)
     wrapped = vectors - np.where(periodic, np.rint(fractional), 0.0) @ complete

@@ -43,7 +43,8 @@ class Mixture:
     def propose(self, configuration: Configuration, rng: np.random.Generator) -> Proposed:
         """Log ratio: that of the move drawn; its name is `move` in the record."""
         names = list(self.proposals)
-        weights = np.array([self.weights[name] for name in names])
-        name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+        heights = np.cumsum([self.weights[name] for name in names])
+        drawn = int(np.searchsorted(heights, heights[-1] * rng.random(), side="right"))
+        name = names[min(drawn, len(names) - 1)]
         proposed = self.proposals[name].propose(configuration, rng)
         return replace(proposed, record={**proposed.record, "move": name})

@@ -61,14 +61,17 @@ class VacancyHop:
         Raises `InputError` where an atom could belong to two sites at once, and without a cell.
         """
         between = self._between_sites(configuration)
-        hops = self._hops(configuration, between)
+        near = np.linalg.norm(between, axis=2) <= self.reach
+        belongs = self._belongs(configuration, slice(None))
+        hops = self._hops(configuration, belongs, near)
         if len(hops) == 0:
             return Proposed(configuration, -np.inf, "no atom has a vacancy to hop to")
         atom, a, b = (int(k) for k in hops[rng.integers(len(hops))])
         positions = configuration.positions.copy()
         positions[atom] += between[a, b]
         there = configuration.with_positions(positions)
-        back = self._hops(there, between)
+        belongs[atom] = self._belongs(there, slice(atom, atom + 1))
+        back = self._hops(there, belongs, near)
         record = {"atom": atom, "from_site": a, "to_site": b}
         if not (back == (atom, b, a)).all(axis=1).any():
             return Proposed(there, -np.inf, "the hop has no way back", record)
@@ -102,19 +105,27 @@ class VacancyHop:
                 )
         return between
 
-    def _hops(self, configuration: Configuration, between: Array) -> NDArray[np.int64]:
-        """Every possible (atom, its site, vacant site), (n_hops, 3)."""
+    def _belongs(self, configuration: Configuration, atoms: slice) -> NDArray[np.bool_]:
+        """Which of the atoms belong to which site, (n_atoms, n_sites)."""
         cartesian = self.sites @ configuration.cell
         away = shortest_images(
-            configuration.positions[:, None, :] - cartesian[None, :, :],
+            configuration.positions[atoms, None, :] - cartesian[None, :, :],
             configuration.cell,
             configuration.periodic,
         )
-        belongs = (away**2).sum(axis=2) < self.capture**2
+        near: NDArray[np.bool_] = np.einsum("ask,ask->as", away, away) < self.capture**2
+        return near
+
+    def _hops(
+        self,
+        configuration: Configuration,
+        belongs: NDArray[np.bool_],
+        near: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Every possible (atom, its site, vacant site), (n_hops, 3)."""
         vacant = ~belongs.any(axis=0)
-        free = np.ones(configuration.n_atoms, dtype=bool)
         if self.species is not None:
-            free = np.isin(configuration.numbers, self.species)
-        near = np.linalg.norm(between, axis=2) <= self.reach
-        possible = (belongs & free[:, None])[:, :, None] & (near & vacant[None, :])[None]
-        return np.argwhere(possible)
+            belongs = belongs.copy()
+            belongs[~np.isin(configuration.numbers, self.species)] = False
+        reachable = np.where(vacant[None, :], near, np.bool_(False))
+        return np.argwhere(belongs[:, :, None] & reachable[None, :, :])
