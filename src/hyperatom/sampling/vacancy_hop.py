@@ -123,9 +123,8 @@ class VacancyHop:
         near: NDArray[np.bool_],
     ) -> NDArray[np.int64]:
         """Every possible (atom, its site, vacant site), (n_hops, 3)."""
-        vacant = ~belongs.any(axis=0)
+        vacant = ~np.asarray(belongs.any(axis=0))
         if self.species is not None:
             belongs = belongs.copy()
             belongs[~np.isin(configuration.numbers, self.species)] = False
-        reachable = np.where(vacant[None, :], near, np.bool_(False))
-        return np.argwhere(belongs[:, :, None] & reachable[None, :, :])
+        return np.argwhere(belongs[:, :, None] & (near & vacant[None, :])[None])
