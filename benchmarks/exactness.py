@@ -73,7 +73,7 @@ def main() -> None:
             Figure("exactness.averages", len(z)),
             Figure("exactness.rms_z", round(float(np.sqrt(np.mean(z**2))), 3)),
         ],
-        "exactness",
+        "exactness_part" if arguments.only else "exactness",
         {
             "effort": arguments.effort,
             "seeds": list(seeds),
