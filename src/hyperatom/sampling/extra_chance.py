@@ -24,7 +24,7 @@ import numpy as np
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposed
 from hyperatom.errors import InputError
-from hyperatom.sampling.guided_trajectory import GuidedTrajectory, Path, PathShape
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory, Path
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,13 @@ class ExtraChance:
         """The ends in turn, each run when it is asked for; log ratios from the start of all."""
         segments = self.path.segments
         shape, exempt = replace(self.path, segments=segments * self.chances).draw_shape(rng)
-        path = Path(configuration, (), (), ())
+        path = Path([configuration], [], [], [])
         for chance in range(self.chances):
-            first = chance * segments
-            further = replace(shape, checks=shape.checks[first : first + segments])
-            part = self.path.follow(path.end, further, rng)
-            path = Path(
-                part.end,
-                [*path.started, *part.started],
-                [*path.ended, *part.ended],
-                [*path.trajectories, *part.trajectories],
-            )
-            taken = PathShape(shape.time_step, shape.check_every, shape.checks[: first + segments])
+            until = (chance + 1) * segments
+            for n_checks in shape.checks[chance * segments : until]:
+                momenta = self.path.ensemble.draw(path.end, rng)
+                path = self.path.go_on(path, momenta, shape, n_checks)
+                if not path.finite:
+                    break
+            taken = replace(shape, checks=shape.checks[:until])
             yield self.path.judge_path(configuration, taken, path, exempt)
