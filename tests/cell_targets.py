@@ -130,7 +130,8 @@ class CellTarget:
         return 0.7 * self.spring, 0.75 * STIFF, 1.03 * self.mean, 0.01
 
     def ensemble(self, **others: Any) -> Isobaric:
-        return Isobaric(TEMPERATURE, PRESSURE, self.moves, barostat_time=15.0, **others)
+        defaults = {"temperature": TEMPERATURE, "pressure": PRESSURE, "barostat_time": 15.0}
+        return Isobaric(moves=self.moves, **(defaults | others))
 
     def start(self, seed: int) -> Configuration:
         rng = np.random.default_rng(seed)
