@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hyperatom.campaign.advice import compare_strategies
 from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
 from hyperatom.campaign.guide_chain import GuideChain, GuideChainStore
 from hyperatom.campaign.moves import frozen_move, with_swaps
@@ -166,6 +167,7 @@ class Campaign:
             "forgotten": self.learner.forgotten,
             "unseen": self.learner.unseen,
         }
+        frozen["strategies"] = compare_strategies(self.chain.steps(), self.settings)
         self.chain.add([], {"frozen": json.dumps(frozen)})
         self.directory.log(
             f"frozen after {self.schedule.calls} calls, acceptance {self.schedule.acceptance:.2f} "

@@ -55,6 +55,7 @@ def validate(
 
         settings = load_settings(text, str(file))
         typer.echo("settings       fine")
+        from hyperatom.campaign.advice import acceptance_in_words
         from hyperatom.campaign.assembly import make_reference, starting_configuration
         from hyperatom.campaign.ensemble import ensemble_of
         from hyperatom.campaign.moves import check_moves
@@ -71,6 +72,7 @@ def validate(
         finally:
             reference.close()
         typer.echo(f"forecast       {_forecast(settings, seconds)}")
+        typer.echo(f"acceptance     {acceptance_in_words(settings, configuration.n_atoms)}")
         typer.echo(f"Next: hyperatom run {file}")
 
 

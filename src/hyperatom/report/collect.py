@@ -239,8 +239,11 @@ def _citations(settings: Settings) -> tuple[Citation, ...]:
 
 def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
     notes = []
-    if chain.frozen() is None:
+    frozen = chain.frozen()
+    if frozen is None:
         notes.append("Learning is not finished: nothing here is exact yet.")
+    elif frozen.get("strategies"):
+        notes.append(str(frozen["strategies"]))
     if energy is not None and energy.warning:
         notes.append(energy.warning)
     return tuple(notes)
