@@ -48,16 +48,18 @@ VOLUMES = (0.5, 1.0e5)
 class DynamicsPath:
     """A trajectory: its end and its checked points.
 
-    | field       | shape                  | unit         | meaning                              |
-    |-------------|------------------------|--------------|--------------------------------------|
-    | `positions` | (n_atoms, 3)           | Å            | end point, not wrapped into the cell |
-    | `momenta`   | (n_atoms, 3)           | sqrt(amu eV) | at the end point                     |
-    | `cell`      | (3, 3)                 | Å            | at the end point                     |
-    | `variables` | tree                   | -            | the integrator's own, at the end     |
-    | `energies`  | (n_checks,)            | eV           | energy at the checked points         |
-    | `waypoints` | (n_checks, n_atoms, 3) | Å            | the checked points                   |
-    | `cells`     | (n_checks, 3, 3)       | Å            | cells at the checked points          |
-    | `n_lists`   | scalar                 | -            | neighbour lists made on the way      |
+    | field               | shape                  | unit         | meaning                      |
+    |---------------------|------------------------|--------------|------------------------------|
+    | `positions`         | (n_atoms, 3)           | Å            | end point, not wrapped       |
+    | `momenta`           | (n_atoms, 3)           | sqrt(amu eV) | at the end point             |
+    | `cell`              | (3, 3)                 | Å            | at the end point             |
+    | `variables`         | tree                   | -            | of the integrator, at the end|
+    | `energies`          | (n_checks,)            | eV           | at the checked points        |
+    | `waypoints`         | (n_checks, n_atoms, 3) | Å            | the checked points           |
+    | `cells`             | (n_checks, 3, 3)       | Å            | at the checked points        |
+    | `n_lists`           | scalar                 | -            | neighbour lists made         |
+    | `checked_momenta`   | (n_checks, n_atoms, 3) | sqrt(amu eV) | at the checked points        |
+    | `checked_variables` | list of trees          | -            | at the checked points        |
 
     Once a path has run away (a coordinate beyond `FARTHEST`, a moving cell outside of `VOLUMES`, or
     not a number), everything after is not a number.
@@ -71,6 +73,8 @@ class DynamicsPath:
     waypoints: NDArray[np.float64]
     cells: NDArray[np.float64]
     n_lists: int
+    checked_momenta: NDArray[np.float64]
+    checked_variables: list[Any]
 
 
 class _State(NamedTuple):
@@ -141,6 +145,8 @@ class CompiledDynamics:
         energies = np.full(n_checks, np.nan)
         waypoints = np.full((n_checks, n_atoms, 3), np.nan)
         cells = np.full((n_checks, 3, 3), np.nan)
+        checked_momenta = np.full((n_checks, n_atoms, 3), np.nan)
+        checked_variables: list[Any] = []
         with jax.enable_x64(True):
             segment = self._segment(integrator)
             constants = self._constants(
@@ -177,11 +183,14 @@ class CompiledDynamics:
                     variables = jax.tree.map(np.asarray, state.motion.variables)
                     return DynamicsPath(
                         nowhere, nowhere.copy(), np.full((3, 3), np.nan), variables,
-                        energies, waypoints, cells, int(state.n_lists),
+                        energies, waypoints, cells, int(state.n_lists), checked_momenta,
+                        checked_variables,
                     )  # fmt: skip
                 energies[check] = float(state.motion.energy)
                 waypoints[check] = np.asarray(state.motion.positions)
                 cells[check] = np.asarray(state.motion.cell)
+                checked_momenta[check] = np.asarray(state.motion.momenta)
+                checked_variables.append(jax.tree.map(np.asarray, state.motion.variables))
             return DynamicsPath(
                 waypoints[-1].copy(),
                 np.array(state.motion.momenta, dtype=np.float64),
@@ -191,6 +200,8 @@ class CompiledDynamics:
                 waypoints,
                 cells,
                 int(state.n_lists),
+                checked_momenta,
+                checked_variables,
             )
 
     def _segment(self, integrator: Integrator) -> Any:

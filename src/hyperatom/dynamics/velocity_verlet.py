@@ -4,6 +4,7 @@ p += dt/2 F(x);   x += dt p / m;   p += dt/2 F(x)
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from hyperatom.dynamics.motion import Circumstances, Motion
 
@@ -24,3 +25,7 @@ class VelocityVerlet:
         """Kick."""
         half = 0.5 * circumstances.time_step
         return motion._replace(momenta=motion.momenta + half * motion.forces)
+
+    def conserved_energy(self, motion: Motion, circumstances: Circumstances) -> Any:
+        """U + K, eV."""
+        return motion.energy + 0.5 * (motion.momenta**2 * circumstances.inverse_masses).sum()
