@@ -4,14 +4,16 @@ One class per section; the schema, the checks, the template and the documentatio
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hyperatom.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 Repeat = Annotated[int, Field(ge=1, le=100)]
 
@@ -246,6 +248,15 @@ def load_settings(text: str, source: str) -> Settings:
 
     Raises `InputError` naming the key, what was found, what was expected and the nearest right key.
     """
+    cure = "All keys, units and defaults: 'hyperatom init' (template) or 'hyperatom schema'."
+    return checked(Settings, text, source, cure, "hyperatom init")
+
+
+def checked(model: type[Model], text: str, source: str, cure: str, writer: str) -> Model:
+    """The settings of a YAML text, whatever their model; `writer` is the command that writes one.
+
+    Raises `InputError` as above, with `cure`.
+    """
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as problem:
@@ -253,38 +264,35 @@ def load_settings(text: str, source: str) -> Settings:
             f"{source} is not valid YAML: {problem}.", "Mend the line named."
         ) from None
     if not isinstance(content, dict):
-        raise InputError(
-            f"{source} holds no settings.", "Write one with 'hyperatom init' and edit it."
-        )
+        raise InputError(f"{source} holds no settings.", f"Write one with '{writer}' and edit it.")
     try:
-        return Settings.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as problem:
-        raise InputError(
-            f"{source}: " + "; ".join(_explain(error, text) for error in problem.errors()) + ".",
-            "All keys, units and defaults: 'hyperatom init' (template) or 'hyperatom schema'.",
-        ) from None
+        said = (_explain(error, text, model) for error in problem.errors())
+        raise InputError(f"{source}: " + "; ".join(said) + ".", cure) from None
 
 
-def _explain(error: Any, text: str) -> str:
+def _explain(error: Any, text: str, model: type[BaseModel]) -> str:
     path = [str(part) for part in error["loc"]]
     key = ".".join(path)
     line = _line_of(path, text)
     where = f"line {line}, key '{key}'" if line else f"key '{key}'"
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], _known_keys(path[:-1]), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(path[-1], _known_keys(path[:-1], model), n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else "remove it"
         return f"{where} is unknown; {hint}"
     if error["type"] == "missing":
         return f"{where} is missing"
-    message = error["msg"].removeprefix("Value error, ")
+    message: str = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
+    if not path:
+        return message
     if isinstance(error["input"], dict):
         return f"{where}: {message}"
     return f"{where}: found {error['input']!r}, but {message}"
 
 
-def _known_keys(path: list[str]) -> list[str]:
-    model: Any = Settings
+def _known_keys(path: list[str], model: Any) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
         model = field.annotation if field else None
@@ -312,29 +320,38 @@ def _line_of(path: list[str], text: str) -> int | None:
 
 def template() -> str:
     """A commented input file with every key, its default, its unit and its meaning."""
-    lines = [
+    return template_of(
+        Settings,
         "# hyperatom input: learn -> freeze -> produce. Run it with: hyperatom run THIS-FILE",
-        "# Lines that start with '#' show the default.",
-        "",
-    ]
-    lines.extend(_template_lines(Settings, 0))
+        {"crystal": "alpha-quartz", "repeat": "[1, 1, 1]", "temperature": "300"},
+    )
+
+
+def template_of(model: type[BaseModel], heading: str, examples: Mapping[str, str]) -> str:
+    """The template of any model of settings; `examples` stand where defaults would.
+
+    An optional section is shown whole where its example is empty.
+    """
+    lines = [heading, "# Lines that start with '#' show the default.", ""]
+    lines.extend(_template_lines(model, 0, examples))
     return "\n".join(lines) + "\n"
 
 
-_EXAMPLES = {"crystal": "alpha-quartz", "repeat": "[1, 1, 1]", "temperature": "300"}
-
-
-def _template_lines(model: type[BaseModel], depth: int) -> Iterator[str]:
+def _template_lines(
+    model: type[BaseModel], depth: int, examples: Mapping[str, str]
+) -> Iterator[str]:
     indent = "  " * depth
     for name, field in model.model_fields.items():
-        annotation = field.annotation
+        annotation: Any = field.annotation
+        if examples.get(name) == "":
+            annotation = get_args(annotation)[0]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield f"\n{indent}# {(annotation.__doc__ or '').strip()}"
             yield f"{indent}{name}:"
-            yield from _template_lines(annotation, depth + 1)
+            yield from _template_lines(annotation, depth + 1, examples)
             continue
-        if name in _EXAMPLES:
-            yield f"{indent}{name}: {_EXAMPLES[name]}  # {field.description}"
+        if name in examples:
+            yield f"{indent}{name}: {examples[name]}  # {field.description}"
         else:
             yield f"{indent}{_default_line(name, field.default)}  # {field.description}"
 

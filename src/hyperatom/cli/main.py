@@ -13,6 +13,7 @@ from hyperatom.cli.doctor import doctor
 from hyperatom.cli.engines import engines
 from hyperatom.cli.farm import worker, workers
 from hyperatom.cli.labels import labels
+from hyperatom.cli.md import md
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
@@ -35,6 +36,7 @@ Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for 
 """
 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
+DYNAMICS = "Motion in time"
 POTENTIALS = "Potentials of other programs"
 
 app = typer.Typer(
@@ -64,6 +66,7 @@ app.command(rich_help_panel=USE)(audit)
 app.command(rich_help_panel=USE)(export)
 app.command(rich_help_panel=USE)(schema)
 app.add_typer(labels, name="labels", rich_help_panel=USE)
+app.command(rich_help_panel=DYNAMICS)(md)
 app.command(rich_help_panel=POTENTIALS)(convert)
 
 

@@ -145,9 +145,15 @@ def say(problem: str, cure: str = "") -> None:
 def say_stopped(directory: Path | None) -> None:
     """What Ctrl-C has done: nothing bad."""
     if directory is not None and (directory / "header.json").is_file():
-        say(f"Stopped. Nothing is lost; go on with 'hyperatom resume {directory}'.")
+        say(f"Stopped. Nothing is lost; go on with '{_resuming(directory)}'.")
     else:
         say("Stopped. Nothing had been started.")
+
+
+def _resuming(directory: Path) -> str:
+    """The command that goes on with a run or a simulation."""
+    moving = (directory / "motion.db").is_file()
+    return f"hyperatom md --resume {directory}" if moving else f"hyperatom resume {directory}"
 
 
 def _report_fault(problem: BaseException, directory: Path | None) -> NoReturn:
@@ -160,7 +166,7 @@ def _report_fault(problem: BaseException, directory: Path | None) -> NoReturn:
     what = f"{name}: {sentence[0]}" if sentence else name
     cure = f"The details are in {kept}; please report them." if kept else ""
     if directory is not None and (directory / "header.json").is_file():
-        cure += f" What was computed is kept: 'hyperatom resume {directory}'."
+        cure += f" What was computed is kept: '{_resuming(directory)}'."
     say(f"Something went wrong inside hyperatom ({what.removesuffix('.')}).", cure.strip())
     raise typer.Exit(OWN_FAULT) from None
 

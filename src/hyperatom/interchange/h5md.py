@@ -109,7 +109,12 @@ class H5mdFrames:
                 factor = LENGTHS.get(length.lower(), 1.0) / TIMES.get(time.lower(), 1.0)
                 velocities = factor * np.asarray(value[window], np.float64)
             cells = self._cells(group, window, len(positions))
-        return Frames(positions, cells, velocities, forces)
+            energies = None
+            if "observables/potential_energy/value" in file:
+                value = file["observables/potential_energy/value"]
+                if len(value) == self.n_frames and _text(value.attrs.get("unit", "")) == "eV":
+                    energies = np.asarray(value[window], np.float64)
+        return Frames(positions, cells, velocities, forces, energies)
 
     def _cells(self, group: Any, window: slice, n_frames: int) -> Array:
         if "box" not in group or "edges" not in group["box"]:

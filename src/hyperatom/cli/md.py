@@ -1,0 +1,106 @@
+"""The command `hyperatom md`: dynamics in time on a potential."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyperatom.cli.problems import plainly, say, stoppable
+from hyperatom.errors import InputError
+
+
+def md(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The input file, YAML.")
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--directory", "-d", help="Where it lives. Default: FILE's stem + -md."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="DIR", help="Go on where DIR was stopped, bit for bit."),
+    ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="Print an input file with every setting explained.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
+    ] = False,
+) -> None:
+    """Molecular dynamics on a guide, any potential, or plain first principles."""
+    if template or schema:
+        with plainly():
+            from hyperatom.simulation import settings
+
+            described = settings.MotionSettings.model_json_schema
+            typer.echo(json.dumps(described(), indent=2) if schema else settings.template())
+        return
+    with plainly():
+        if (file is None) == (resume is None):
+            raise InputError(
+                "Give an input file, or --resume and a directory.",
+                "'hyperatom md --template > md.yaml' writes an input file to edit.",
+            )
+    if resume is not None:
+        with plainly(resume):
+            _move(resume)
+            _finish(resume)
+        return
+    assert file is not None
+    path = directory if directory is not None else Path(f"{file.stem}-md")
+    with plainly(path):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            why = getattr(problem, "strerror", None) or "it is not a text file"
+            raise InputError(
+                f"{file} cannot be read: {why}.",
+                "Write an input file with 'hyperatom md --template > md.yaml'.",
+            ) from None
+        from hyperatom.simulation.assembly import create
+
+        verdict = create(text, file, path)
+        typer.echo(f"Time step: {verdict.sentence}")
+        if verdict.warning:
+            say(verdict.warning)
+        _move(path)
+        _finish(path)
+
+
+def _move(path: Path) -> None:
+    from rich.console import Console
+
+    from hyperatom.cli.motion_display import MotionDisplay
+    from hyperatom.simulation.assembly import opened, stored_motion
+
+    with stored_motion(path) as (settings, start, store):
+        done = [store.state(walker) for walker in range(settings.walkers)]
+        display = MotionDisplay(settings, start.n_atoms, Console())
+        display.begin({w: state.step for w, state in enumerate(done) if state is not None})
+    stop = threading.Event()
+    with opened(path, display) as simulation, stoppable(stop.set, path), display:
+        simulation.run(stop)
+
+
+def _finish(path: Path) -> None:
+    """Report and trajectory files."""
+    from hyperatom.interchange.h5md_writing import write_h5md
+    from hyperatom.simulation.assembly import SimulationDirectory, stored_motion, trajectory_of
+    from hyperatom.simulation.summary import summarise
+
+    with stored_motion(path) as (settings, start, store):
+        summary = summarise(settings, store, start.n_atoms, bool(start.periodic.all()))
+        log = SimulationDirectory.open(path, lock=False).log
+        for line in summary.lines():
+            typer.echo(line)
+            log(line)
+        for walker in range(settings.walkers):
+            name = "trajectory.h5" if settings.walkers == 1 else f"trajectory-{walker}.h5"
+            trajectory = trajectory_of(path, settings, start, store, walker)
+            count = write_h5md(trajectory, path / name, settings.sample_every)
+            typer.echo(
+                f"Trajectory: {path / name}, {count} frames {settings.sample_every:g} fs apart"
+            )

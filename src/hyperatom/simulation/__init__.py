@@ -1,0 +1,1 @@
+"""Production dynamics on a potential: trajectories in time, from settings to files."""

@@ -1,0 +1,171 @@
+"""Puts a simulation together from its input file, and takes it apart again.
+
+input.yaml      the input as it was given, with paths made absolute
+header.json     format, versions and digest of the input; written last
+start.npz       where walker 0 starts; start-1.npz ... the others, where they differ
+motion.db       frames and states, written as they come
+trajectory.h5   the frames for other programs (H5MD), one file a walker, written at the end
+log.txt         what happened when
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from hyperatom.campaign.assembly import check_configuration, load_configuration, save_configuration
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.configuration import Configuration
+from hyperatom.errors import InputError, RunDirectoryError
+from hyperatom.simulation.equations import equations_of_motion
+from hyperatom.simulation.motion_store import MotionStore, StoredFrames
+from hyperatom.simulation.movers import Mover, exact_samples, make_mover
+from hyperatom.simulation.settings import MotionSettings, load_motion_settings
+from hyperatom.simulation.simulation import Monitor, Simulation
+from hyperatom.simulation.time_step_check import TimeStepCheck, check_time_step
+from hyperatom.structures.crystals import build_crystal, read_configuration
+from hyperatom.trajectory import Trajectory
+
+
+class SimulationDirectory(RunDirectory):
+    """The directory of a simulation."""
+
+    @staticmethod
+    def _cure(path: Path) -> str:
+        return (
+            f"Continue it with 'hyperatom md --resume {path}', or choose another with --directory."
+        )
+
+
+def starting_points(settings: MotionSettings, folder: Path) -> list[Configuration]:
+    """A configuration for each walker; files are looked for relative to `folder`.
+
+    Raises `InputError` where there is none that can be simulated.
+    """
+    if settings.start is not None:
+        return list(exact_samples(folder / settings.start, settings.walkers))
+    source = settings.configuration
+    assert source is not None
+    if source.crystal is not None:
+        configuration = build_crystal(source.crystal, source.repeat)
+    else:
+        assert source.file is not None
+        configuration = read_configuration(folder / source.file, source.repeat, source.frame)
+    check_configuration(configuration)
+    return [configuration] * settings.walkers
+
+
+def create(text: str, source: Path, path: Path) -> TimeStepCheck:
+    """Make a directory, ready to be resumed: everything is checked before anything is spent."""
+    settings = load_motion_settings(text, str(source))
+    starts = starting_points(settings, source.parent)
+    equations_of_motion(settings, starts[0], 0)
+    mover = make_mover(settings, starts[0], source.parent, None)
+    try:
+        verdict = check_time_step(mover.evaluate, starts[0], settings.time_step)
+        verdict.demand()
+        identity = mover.identity()
+    finally:
+        mover.close()
+    directory = SimulationDirectory.create(path, _with_absolute_paths(text, source, settings))
+    try:
+        save_configuration(starts[0], directory.file("start.npz"))
+        if settings.start is not None:
+            for walker, start in enumerate(starts[1:], start=1):
+                save_configuration(start, directory.file(f"start-{walker}.npz"))
+        store = MotionStore(directory.file("motion.db"))
+        store.note("potential", identity)
+        store.close()
+        directory.log(verdict.sentence)
+        directory.seal()
+    finally:
+        directory.close()
+    return verdict
+
+
+@contextmanager
+def opened(path: Path, monitor: Monitor) -> Iterator[Simulation]:
+    """A simulation on its directory, locked; closed again whatever happens.
+
+    Raises `RunDirectoryError` where the potential is no longer the one that it began with.
+    """
+    directory = SimulationDirectory.open(path, lock=True)
+    closing = [directory.close]
+    try:
+        settings, starts = _kept(directory)
+        mover: Mover = make_mover(settings, starts[0], path, directory.file("engines"))
+        closing.append(mover.close)
+        store = MotionStore(directory.file("motion.db"))
+        closing.append(store.close)
+        if store.fact("potential") != mover.identity():
+            raise RunDirectoryError(
+                f"The potential of {path} has changed since the simulation began.",
+                "Put the old one back where it was, or start a new simulation.",
+            )
+        yield Simulation(settings, starts, mover, store, monitor)
+    finally:
+        for close in reversed(closing):
+            close()
+
+
+@contextmanager
+def stored_motion(path: Path) -> Iterator[tuple[MotionSettings, Configuration, MotionStore]]:
+    """What a simulation has on disk; nobody's lock is needed."""
+    directory = SimulationDirectory.open(path, lock=False)
+    settings, starts = _kept(directory)
+    store = MotionStore(directory.file("motion.db"))
+    try:
+        yield settings, starts[0], store
+    finally:
+        store.close()
+
+
+def trajectory_of(
+    path: Path, settings: MotionSettings, start: Configuration, store: MotionStore, walker: int
+) -> Trajectory:
+    """The frames of a walker in time.
+
+    Raises `InputError` where there is none yet.
+    """
+    count = store.count(walker)
+    if count == 0:
+        raise InputError(
+            f"Walker {walker} of {path} has no frame yet.",
+            f"Go on with 'hyperatom md --resume {path}'.",
+        )
+    return Trajectory(
+        start.numbers,
+        start.masses,
+        start.periodic,
+        StoredFrames(store, walker, count),
+        times=[i * settings.sample_every for i in range(count)],  # type: ignore[arg-type]
+        kind=settings.kind,
+        origin=f"walker {walker} of {path}",
+    )
+
+
+def _kept(directory: RunDirectory) -> tuple[MotionSettings, list[Configuration]]:
+    source = str(directory.file("input.yaml"))
+    settings = load_motion_settings(directory.input_text, source)
+    first = load_configuration(directory.file("start.npz"))
+    starts = [first] * settings.walkers
+    if settings.start is not None:
+        for walker in range(1, settings.walkers):
+            starts[walker] = load_configuration(directory.file(f"start-{walker}.npz"))
+    return settings, starts
+
+
+def _with_absolute_paths(text: str, source: Path, settings: MotionSettings) -> str:
+    content = yaml.safe_load(text)
+    folder = source.parent
+    if settings.start is not None:
+        content["start"] = str((folder / settings.start).resolve())
+    if settings.potential.file is not None:
+        content["potential"]["file"] = str((folder / settings.potential.file).resolve())
+    if settings.configuration is not None and settings.configuration.file is not None:
+        content["configuration"]["file"] = str((folder / settings.configuration.file).resolve())
+    if content == yaml.safe_load(text):
+        return text
+    heading = f"# {source.name}, with its paths made absolute\n"
+    return heading + yaml.safe_dump(content, sort_keys=False)
