@@ -76,6 +76,20 @@ def test_it_is_certified_and_reported(run):
     assert "Mean density" in page
 
 
+def test_its_samples_are_analysed_at_the_pressure_that_was_held(run):
+    from hyperatom.analysis.heat_capacity import HeatCapacity
+    from hyperatom.analysis.thermodynamics import Thermodynamics
+    from hyperatom.report.samples import run_samples
+
+    trajectory, held = run_samples(run)
+    assert (held.temperature, held.pressure) == (300.0, 1.5)
+    found = Thermodynamics(held.temperature, held.pressure).compute(trajectory)
+    volume = collect(run).cell_averages["volume"]
+    assert found.numbers["volume"].value == pytest.approx(volume.value / 8, rel=1e-9)
+    capacity = HeatCapacity(300.0, 1.5).compute(trajectory)
+    assert any("C_P" in line for line in capacity.lines())
+
+
 def test_its_volume_is_that_of_plain_monte_carlo(run):
     """Two samplers with nothing in common but Metropolis and the density."""
     ensemble = Isobaric(300.0, 1.5 * GIGAPASCAL)

@@ -1,7 +1,6 @@
 """Thermodynamics from fluctuations: energy, enthalpy, density, expansion, compressibility."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
@@ -10,10 +9,7 @@ from hyperatom.analysis.statistics import Estimate
 from hyperatom.analysis.weighted import Samples, as_trajectory, function_of, functions_of, mean_of
 from hyperatom.errors import InputError
 from hyperatom.trajectory import Trajectory
-from hyperatom.units import BOLTZMANN, GIGAPASCAL
-
-AMU_PER_CUBIC_ANGSTROM: Final = 1.66053904
-"""g/cm^3."""
+from hyperatom.units import BOLTZMANN, DALTON, GIGAPASCAL
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Thermodynamics:
             mass = float(trajectory.masses.sum())
             moves = bool(np.ptp(volume) > 1e-9 * volume.mean())
             if not moves:
-                density = mass / float(volume[0]) * AMU_PER_CUBIC_ANGSTROM
+                density = mass / float(volume[0]) * DALTON
                 notes.append(f"The cell is fixed: {density:.6g} g/cm^3.")
             else:
                 numbers |= _of_volume(trajectory, self.temperature, volume, mass)
@@ -86,7 +82,7 @@ def _of_volume(
 
     return {
         "volume": mean_of(trajectory, volume / trajectory.n_atoms, "Å^3/atom"),
-        "density": mean_of(trajectory, mass / volume * AMU_PER_CUBIC_ANGSTROM, "g/cm^3"),
+        "density": mean_of(trajectory, mass / volume * DALTON, "g/cm^3"),
         "compressibility": function_of(trajectory, compressibility, pair, "1/GPa"),
         "bulk modulus": function_of(trajectory, lambda m: 1.0 / compressibility(m), pair, "GPa"),
     }

@@ -15,6 +15,7 @@ from hyperatom.errors import HyperatomError, InputError
 
 if TYPE_CHECKING:
     from hyperatom.analysis.observation import Observation
+    from hyperatom.report.samples import Held
     from hyperatom.trajectory import Trajectory
 
 
@@ -98,11 +99,12 @@ def analyse(
             for path in sources:
                 trajectory, known = open_source(path, form, time_step, species, kind, told)
                 trajectory = trajectory.select(skip, None, every)
-                held = temperature if temperature is not None else known
+                kelvin = temperature if temperature is not None else known.temperature
+                held = pressure if pressure is not None else known.pressure
                 for name in wanted:
                     told(0.0, f"{name} of {path.name}")
                     given = dict(settings.get(name, {}))
-                    lacks = _fill(name, given, held, pressure)
+                    lacks = _fill(name, given, kelvin, held)
                     try:
                         if lacks:
                             raise InputError(
@@ -141,17 +143,16 @@ def open_source(
     species: str,
     kind: str,
     told: Callable[[float, str], None],
-) -> "tuple[Trajectory, float | None]":
-    """A run directory or a file, and the temperature where it is known."""
+) -> "tuple[Trajectory, Held]":
+    """A run directory or a file, and what was held where that is known."""
     from typing import get_args
 
     from hyperatom.interchange.trajectory_files import Watched, read_trajectory
+    from hyperatom.report.samples import Held, run_samples
     from hyperatom.trajectory import Kind
 
     if path.is_dir():
-        from hyperatom.report.samples import run_samples
-
-        trajectory, temperature = run_samples(path)
+        trajectory, held = run_samples(path)
     else:
         if kind not in get_args(Kind):
             raise InputError(f"Unknown kind '{kind}'.", f"Use one of {', '.join(get_args(Kind))}.")
@@ -159,9 +160,9 @@ def open_source(
         trajectory = read_trajectory(
             path, form=form, time_step=time_step, species=symbols, kind=kind  # type: ignore[arg-type]
         )  # fmt: skip
-        temperature = None
+        held = Held()
     watched = Watched(trajectory.source, lambda fraction: told(fraction, ""))
-    return replace(trajectory, source=watched), temperature
+    return replace(trajectory, source=watched), held
 
 
 @contextmanager

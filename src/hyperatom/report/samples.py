@@ -50,8 +50,16 @@ class LabelledFrames:
         )
 
 
-def run_samples(path: Path) -> tuple[Trajectory, float]:
-    """What the frozen guide's proposals sampled, repeated where rejected; and the temperature, K.
+@dataclass(frozen=True)
+class Held:
+    """What was held while sampling: `temperature` in K, `pressure` in GPa; None where unknown."""
+
+    temperature: float | None = None
+    pressure: float | None = None
+
+
+def run_samples(path: Path) -> tuple[Trajectory, Held]:
+    """What the frozen guide's proposals sampled, repeated where rejected; and what was held.
 
     Raises `RunDirectoryError` where production has not begun.
     """
@@ -74,4 +82,4 @@ def run_samples(path: Path) -> tuple[Trajectory, float]:
         start.numbers, start.masses, start.periodic, source, None, np.array(owners),
         kind="exact", origin=str(path),
     )  # fmt: skip
-    return trajectory, settings.temperature
+    return trajectory, Held(settings.temperature, settings.pressure)
