@@ -1,5 +1,6 @@
 # make demo: a first run, from installation to a verified report.
-# make test: every test.   make lint: style, types, arrows, spelling.
+# make test: the tests; make test-slow: those that take long.
+# make lint: style, types, arrows, spelling.
 # make engines: first-principles engines, without which their tests are skipped.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ DEMO := demo-run
 DEBIAN_ENGINES := quantum-espresso quantum-espresso-data abinit abinit-data
 GPAW_CONFIG := $(CURDIR)/src/hyperatom/references/engines/gpaw_siteconfig.cfg
 
-.PHONY: demo test lint install engines
+.PHONY: demo test test-slow lint install engines
 
 install: .venv/installed
 
@@ -36,7 +37,10 @@ demo: .venv/installed
 	$(BIN)/hyperatom report $(DEMO)
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/installed-test
+	$(BIN)/python -m pytest -n 2 -m slow
 
 # Whatever cannot be installed here (no root, no network, no compiler) is said and left out.
 engines: .venv/installed-test

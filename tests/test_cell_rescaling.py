@@ -117,7 +117,13 @@ def shape(cells):
     )
 
 
-@pytest.mark.parametrize("moves", ["isotropic", "orthorhombic", "triclinic"])
+@pytest.mark.parametrize(
+    "moves",
+    [
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("isotropic", "orthorhombic")),
+        "triclinic",
+    ],
+)
 def test_cells_are_distributed_as_the_measure_says(moves):
     n, stiffness = 8, 100.0
     expected = shape(cells_by_monte_carlo(moves, n, stiffness))
@@ -170,6 +176,7 @@ def test_restart_goes_on_bit_for_bit():
     assert not np.array_equal(whole.cell, half.cell)
 
 
+@pytest.mark.slow
 def test_pressure_of_dense_argon():
     # By parts, int d/dV (V p) dV = 0: <V P_int> = P <V> - k_BT under dV, in any potential.
     crystal = bulk("Ar", "fcc", 5.25, cubic=True).repeat(2)

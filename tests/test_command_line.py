@@ -273,7 +273,7 @@ def test_ctrl_c_before_anything_was_started(tmp_path: Path, monkeypatch: Any) ->
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ({"calculator": "vasp"}, ("'vasp' is not an engine", "gfn1-xtb")),
+        ({"calculator": "castep"}, ("'castep' is not an engine", "gfn1-xtb")),
         ({"calculator": "ase:nowhere.Engine"}, ("nowhere", "install")),
         ({"calculator": "ase:unreliable_engine.Engin"}, ("Engin",)),
         ({"calculator": "ase:unreliable_engine.refuses"}, ("no pseudopotential found",)),

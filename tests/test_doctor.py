@@ -128,6 +128,7 @@ def test_tight_binding_passes(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_gpaw_with_tight_settings_passes(tmp_path):
     if engine_presets()["gpaw"].missing():
         pytest.skip("GPAW is not installed: 'hyperatom engines gpaw'")

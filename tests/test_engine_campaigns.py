@@ -26,7 +26,20 @@ produce: {{proposals: 3, guide_samples: 0}}
 """
 
 
-@pytest.mark.parametrize("engine", ["tblite", "gpaw", "espresso", "abinit", "cp2k", "pyscf"])
+OTHERS = ("gpaw", "abinit", "cp2k", "pyscf")
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "tblite",
+        "espresso",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("gpaw", "abinit", "cp2k", "pyscf")
+        ),
+    ],
+)
 def test_one_line_changes_the_engine(engine, tmp_path):
     preset = engine_presets()[engine]
     if lacking := preset.missing():

@@ -433,6 +433,7 @@ def test_blocking_knows_how_correlated_a_series_is():
     assert expected < np.mean(errors) < 1.3 * expected
 
 
+@pytest.mark.slow
 def test_quantum_monte_carlo_knows_its_error_and_repeats_itself(tmp_path):
     """H2 at 0.74 Å: exactly -1.1745 hartree; variational energies lie above it."""
     require("pyqmc")

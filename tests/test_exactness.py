@@ -280,11 +280,13 @@ def test_the_path_run_backwards_returns_to_its_start(name: str) -> None:
     proposal = GuidedTrajectory(guide, target.ensemble, time_step=1.0, length=1.0)
     start = target.start(5)
     there = proposal.follow(start, shape, np.random.default_rng(6))
-    back = proposal.follow(there.end, shape.reversed(), [-p for p in reversed(there.ended)])
+    back = proposal.follow(
+        there.end, shape.reversed(), [p.flipped() for p in reversed(there.ended)]
+    )
     assert np.abs(there.end.positions - start.positions).max() > 0.1
     np.testing.assert_allclose(back.end.positions, start.positions, atol=1e-9)
     for ended, started in zip(back.ended, reversed(there.started), strict=True):
-        np.testing.assert_allclose(-ended, started, atol=1e-9)
+        np.testing.assert_allclose(-ended.atoms, started.atoms, atol=1e-9)
     for one, other in zip(back.trajectories, reversed(there.trajectories), strict=True):
         np.testing.assert_allclose(one.waypoints[::-1], other.waypoints, atol=1e-9)
     proposed = proposal.judge_path(start, shape, there, exempt=False)

@@ -3,6 +3,7 @@
 Mutations tried by hand, with what then fails: see the history of this file.
 """
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,16 @@ def assert_exact(rows: list[Row]) -> None:
     assert_all_within(rows, 4.0)
 
 
-@pytest.mark.parametrize("spring", [3.0, 0.0], ids=["crystal", "gas"])
-@pytest.mark.parametrize("moves", MOVES)
+def cells_and_springs() -> list[Any]:
+    """Every kind of cell with springs and without; `make test` takes one of each."""
+    short = {("isotropic", 0.0), ("triclinic", 3.0)}
+    return [
+        pytest.param(*one, marks=() if one in short else pytest.mark.slow)
+        for one in product(MOVES, (3.0, 0.0))
+    ]
+
+
+@pytest.mark.parametrize(("moves", "spring"), cells_and_springs())
 def test_guided_trajectories_sample_the_cells_of_theory(moves: str, spring: float) -> None:
     target = CellTarget(moves, spring)
     ensemble = target.ensemble()
@@ -73,6 +82,7 @@ def test_measures_and_centre_of_mass_are_what_they_say() -> None:
     assert_exact(other_measure(1.0, SEEDS))
 
 
+@pytest.mark.slow
 def test_ideal_gas_has_its_volume() -> None:
     assert_exact(ideal_gas(1.0, SEEDS))
 

@@ -90,6 +90,7 @@ def test_its_samples_are_analysed_at_the_pressure_that_was_held(run):
     assert any("C_P" in line for line in capacity.lines())
 
 
+@pytest.mark.slow
 def test_its_volume_is_that_of_plain_monte_carlo(run):
     """Two samplers with nothing in common but Metropolis and the density."""
     ensemble = Isobaric(300.0, 1.5 * GIGAPASCAL)
@@ -114,6 +115,7 @@ def test_its_volume_is_that_of_plain_monte_carlo(run):
     assert plain.error < 0.01 * plain.value
 
 
+@pytest.mark.slow
 def test_free_cells_change_their_shape(tmp_path):
     path = tmp_path / "run"
     text = INPUT.replace("MOVES", "triclinic").replace("proposals: 120", "proposals: 8")
