@@ -26,14 +26,13 @@ produce: {{proposals: 3, guide_samples: 0}}
 """
 
 
-OTHERS = ("gpaw", "abinit", "cp2k", "pyscf")
+OTHERS = ("espresso", "gpaw", "abinit", "cp2k", "pyscf")
 
 
 @pytest.mark.parametrize(
     "engine",
     [
         "tblite",
-        "espresso",
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("gpaw", "abinit", "cp2k", "pyscf")
