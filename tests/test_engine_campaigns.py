@@ -30,14 +30,7 @@ OTHERS = ("espresso", "gpaw", "abinit", "cp2k", "pyscf")
 
 
 @pytest.mark.parametrize(
-    "engine",
-    [
-        "tblite",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("gpaw", "abinit", "cp2k", "pyscf")
-        ),
-    ],
+    "engine", ["tblite", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 )
 def test_one_line_changes_the_engine(engine, tmp_path):
     preset = engine_presets()[engine]
