@@ -45,13 +45,13 @@ test-slow: .venv/installed-test
 # Whatever cannot be installed here (no root, no network, no compiler) is said and left out.
 engines: .venv/installed-test
 	@$(BIN)/python -c 'import gpaw' 2>/dev/null \
-		|| GPAW_CONFIG=$(GPAW_CONFIG) timeout 600 $(BIN)/python -m pip install --quiet gpaw gpaw-data \
+		|| GPAW_CONFIG=$(GPAW_CONFIG) timeout 240 $(BIN)/python -m pip install --quiet gpaw gpaw-data \
 		|| echo "GPAW could not be installed: its tests will be skipped."
 	@if command -v pw.x >/dev/null && command -v abinit >/dev/null; then :; \
 	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 		echo "Not root on a Debian: tests of Quantum ESPRESSO and ABINIT will be skipped."; \
 	else \
-		{ timeout 120 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 600 \
+		{ timeout 60 apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 180 \
 			apt-get install -y -qq --no-install-recommends $(DEBIAN_ENGINES) >/dev/null; } \
 		|| echo "Quantum ESPRESSO and ABINIT could not be installed: their tests will be skipped."; \
 	fi
