@@ -65,6 +65,7 @@ def check_mean(series, expected):
     return found
 
 
+@pytest.mark.slow
 def test_an_ideal_gas_obeys_its_law():
     n = 150
     edge = (n * KT / PRESSURE) ** (1 / 3)

@@ -477,6 +477,7 @@ def test_a_full_disk(copied: Path, monkeypatch: Any) -> None:
     refused(hyperatom("report", copied), "No space left on device", "nothing is lost")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_in_the_middle_of_a_run_loses_nothing(
     finished: Path, tmp_path: Path
 ) -> None:

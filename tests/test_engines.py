@@ -198,6 +198,7 @@ def _as_root(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_as_root")
 @pytest.mark.parametrize(
     ("name", "periodic"),

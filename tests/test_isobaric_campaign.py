@@ -46,6 +46,7 @@ def states(path):
         return [(s.state_label, s.log_acceptance, s.uniform) for s in campaign.chain.steps()]
 
 
+@pytest.mark.slow
 def test_interrupted_campaigns_go_on_bit_for_bit(run, tmp_path):
     other = tmp_path / "run"
     create(INPUT.replace("MOVES", "isotropic"), Path("input.yaml"), other)

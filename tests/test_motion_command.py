@@ -104,7 +104,12 @@ def assert_same(one, other, walker=0):
 
 @pytest.mark.parametrize(
     "ensemble",
-    ["nve", "langevin", "velocity-rescaling", "nose-hoover", "cell-rescaling"],
+    [
+        "nve",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("langevin", "velocity-rescaling")),
+        pytest.param("nose-hoover", marks=pytest.mark.slow),
+        "cell-rescaling",
+    ],
 )
 def test_an_interrupted_simulation_goes_on_bit_for_bit(folder, ensemble):
     changes = {

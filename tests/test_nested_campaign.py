@@ -71,6 +71,7 @@ def test_atoms_exchange_their_places(run):
     assert all(step.record["transitions"] == 4 for step in steps)
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_bit_for_bit(run, tmp_path):
     (tmp_path / "alloy.xyz").write_text(ALLOY)
     create(INPUT, tmp_path / "input.yaml", tmp_path / "run")
