@@ -54,10 +54,10 @@ def guided(target: CellTarget, ensemble: Isobaric, length: float = 24.0) -> Guid
     )
 
 
-def plain(moves: CellMoves) -> Mixture:
+def plain(moves: CellMoves, width: float = 0.06) -> Mixture:
     """Moves of the cell and of atoms, without any guide."""
     return Mixture(
-        {"cell": CellMove(moves, 0.06), "atoms": Displacement(0.06)}, {"cell": 0.6, "atoms": 0.4}
+        {"cell": CellMove(moves, width), "atoms": Displacement(0.06)}, {"cell": 0.6, "atoms": 0.4}
     )
 
 

@@ -72,6 +72,12 @@ def test_plain_moves_sample_the_same(moves: str) -> None:
     assert_exact(rows_of_cells(target, plain(moves), target.ensemble(), power, SEEDS, 1800)[0])
 
 
+def test_plain_moves_of_a_gas_show_a_wrong_power_of_the_volume() -> None:
+    """Long enough that one power of V more or less in the log ratio is five errors off."""
+    target, proposal = CellTarget("isotropic", 0.0), plain("isotropic", 0.12)
+    assert_exact(rows_of_cells(target, proposal, target.ensemble(), 0, SEEDS, 9000)[0])
+
+
 def test_nested_chains_at_another_temperature_and_pressure() -> None:
     assert_exact(nested_chains(0.8, SEEDS))
 
