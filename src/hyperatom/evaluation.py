@@ -1,9 +1,13 @@
 """Evaluation: what a potential or a reference says of a configuration."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+VOIGT_MATRIX: Final = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
+"""`stress[VOIGT_MATRIX]` is the symmetric matrix (3, 3) of xx yy zz yz xz xy."""
 
 
 @dataclass(frozen=True, eq=False)

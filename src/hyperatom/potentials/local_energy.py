@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import hyperatom.geometry.narrow_neighbours  # noqa: F401 (makes Neighbours a tree of arrays)
+from hyperatom.evaluation import VOIGT_MATRIX
 from hyperatom.fence import fenced
 from hyperatom.geometry.neighbours import Neighbours
 
@@ -48,8 +49,7 @@ class LocalEnergy(NamedTuple):
 
     def of_dynamics(self) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Energy, forces and the virial as a matrix (3, 3), as the compiled loop takes them."""
-        matrix = self.virial[jnp.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])]
-        return self.energy, self.forces, matrix
+        return self.energy, self.forces, self.virial[VOIGT_MATRIX]
 
 
 def energy_and_forces(

@@ -32,14 +32,12 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import Dynamics
 from hyperatom.dynamics.martyna_tobias_klein import MartynaTobiasKlein, Surroundings
 from hyperatom.errors import InputError
-from hyperatom.evaluation import Evaluation
+from hyperatom.evaluation import VOIGT_MATRIX, Evaluation
 from hyperatom.geometry.cell_moves import MEASURE, CellMoves, projected
 from hyperatom.sampling.momenta import Momenta, draw_atoms, kinetic_energy
 from hyperatom.units import BOLTZMANN, FEMTOSECOND
 
 Array = NDArray[np.float64]
-
-VOIGT = ((0, 5, 4), (5, 1, 3), (4, 3, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ class Isobaric:
         """t (3, 3), eV/Å^3: minus the external stress."""
         if self.stress is None:
             return np.zeros((3, 3))
-        tension: Array = -np.asarray(self.stress, dtype=np.float64)[np.array(VOIGT)]
+        tension: Array = -np.asarray(self.stress, dtype=np.float64)[VOIGT_MATRIX]
         return tension
 
     def work(self, configuration: Configuration) -> float:

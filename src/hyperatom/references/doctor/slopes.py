@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.evaluation import Evaluation
+from hyperatom.evaluation import VOIGT_MATRIX, Evaluation
 from hyperatom.references.doctor.finding import Finding, Line, Patient, in_units_of
 
 STEP = 0.02
@@ -81,7 +81,7 @@ def stress(patient: Patient, here: Configuration, seen: Evaluation) -> Finding:
         return Finding("stress", "not asked", "not periodic along all three directions")
     if seen.stress is None:
         return Finding("stress", "not asked", "the engine gives none: cells of fixed shape only")
-    tensor = np.asarray(seen.stress)[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+    tensor = np.asarray(seen.stress)[VOIGT_MATRIX]
     random = np.random.default_rng(12).normal(size=(3, 3))
     strains = [random + random.T]
     if np.linalg.norm(tensor) > 0.0:
