@@ -18,6 +18,7 @@ from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
+    ConfigurationSettings,
     EngineSettings,
     GuideSettings,
     Settings,
@@ -45,7 +46,11 @@ def starting_configuration(settings: Settings, folder: Path) -> Configuration:
 
     Raises `InputError` where it cannot be simulated, saying why.
     """
-    source = settings.configuration
+    return given_configuration(settings.configuration, folder)
+
+
+def given_configuration(source: ConfigurationSettings, folder: Path) -> Configuration:
+    """The crystal or the file that a section of an input names; arguments and errors as above."""
     if source.crystal is not None:
         configuration = build_crystal(source.crystal, source.repeat)
     else:

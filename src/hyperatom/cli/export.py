@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.counted import produced_labels
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import load_settings
 from hyperatom.errors import RunDirectoryError
 from hyperatom.references.label import Label
 from hyperatom.references.label_export import write_extended_xyz
@@ -23,19 +22,8 @@ def write_chain(directory: RunDirectory, target: Path) -> int:
 
     Raises `RunDirectoryError` where production has not begun.
     """
-    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     with _store(directory) as store:
-        chain = ChainStore(directory.file("chain.db"))
-        try:
-            walkers = [chain.steps(walker, "produce") for walker in range(settings.walkers)]
-        finally:
-            chain.close()
-        keys = [step.state_label for steps in walkers for step in steps]
-        if not keys:
-            raise RunDirectoryError(
-                f"{directory.path} has not produced anything yet.",
-                f"Go on with 'hyperatom resume {directory.path}'.",
-            )
+        keys = [key for walker in produced_labels(directory) for key in walker]
         return _write(_found(store, keys), target)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hyperatom.campaign.assembly import load_configuration
-from hyperatom.campaign.chain_store import ChainStore
+from hyperatom.campaign.counted import produced_labels
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.errors import RunDirectoryError
@@ -66,18 +66,10 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
-    chain = ChainStore(directory.file("chain.db"))
-    try:
-        walkers = [chain.steps(walker, "produce") for walker in range(settings.walkers)]
-    finally:
-        chain.close()
-    keys = [step.state_label for steps in walkers for step in steps]
-    if not keys:
-        raise RunDirectoryError(
-            f"{path} has not produced anything yet.", f"Go on with 'hyperatom resume {path}'."
-        )
-    source = LabelledFrames(directory.file("labels.db"), tuple(keys))
-    owners = [walker for walker, steps in enumerate(walkers) for _ in steps]
+    walkers = produced_labels(directory)
+    keys = tuple(key for walker in walkers for key in walker)
+    source = LabelledFrames(directory.file("labels.db"), keys)
+    owners = [walker for walker, counted in enumerate(walkers) for _ in counted]
     trajectory = Trajectory(
         start.numbers, start.masses, start.periodic, source, None, np.array(owners),
         kind="exact", origin=str(path),

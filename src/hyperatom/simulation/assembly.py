@@ -14,7 +14,11 @@ from pathlib import Path
 
 import yaml
 
-from hyperatom.campaign.assembly import check_configuration, load_configuration, save_configuration
+from hyperatom.campaign.assembly import (
+    given_configuration,
+    load_configuration,
+    save_configuration,
+)
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
@@ -24,7 +28,6 @@ from hyperatom.simulation.movers import Mover, exact_samples, make_mover
 from hyperatom.simulation.settings import MotionSettings, load_motion_settings
 from hyperatom.simulation.simulation import Monitor, Simulation
 from hyperatom.simulation.time_step_check import TimeStepCheck, check_time_step
-from hyperatom.structures.crystals import build_crystal, read_configuration
 from hyperatom.trajectory import Trajectory
 
 
@@ -45,15 +48,8 @@ def starting_points(settings: MotionSettings, folder: Path) -> list[Configuratio
     """
     if settings.start is not None:
         return list(exact_samples(folder / settings.start, settings.walkers))
-    source = settings.configuration
-    assert source is not None
-    if source.crystal is not None:
-        configuration = build_crystal(source.crystal, source.repeat)
-    else:
-        assert source.file is not None
-        configuration = read_configuration(folder / source.file, source.repeat, source.frame)
-    check_configuration(configuration)
-    return [configuration] * settings.walkers
+    assert settings.configuration is not None
+    return [given_configuration(settings.configuration, folder)] * settings.walkers
 
 
 def create(text: str, source: Path, path: Path) -> TimeStepCheck:

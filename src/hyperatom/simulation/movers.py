@@ -233,19 +233,11 @@ def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
 
     Raises `InputError` where there are fewer, and `RunDirectoryError` where there is no run.
     """
-    from hyperatom.campaign.chain_store import ChainStore
+    from hyperatom.campaign.counted import counted_labels
     from hyperatom.references.label_store import LabelStore
 
     directory = RunDirectory.open(path, lock=False)
-    keys: list[str] = []
-    if directory.file("chain.db").exists():
-        chain = ChainStore(directory.file("chain.db"))
-        try:
-            campaign = load_settings(directory.input_text, str(directory.file("input.yaml")))
-            for walker in range(campaign.walkers):
-                keys.extend(s.state_label for s in chain.steps(walker, "produce"))
-        finally:
-            chain.close()
+    keys = [key for walker in counted_labels(directory) for key in walker]
     if len(keys) < n_walkers:
         raise InputError(
             f"{path} holds {len(keys)} samples that count; {n_walkers} walkers want one each.",
