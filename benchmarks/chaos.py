@@ -206,7 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drive", nargs=2, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--calls", type=int, default=160, help="of learning")
-    parser.add_argument("--proposals", type=int, default=42, help="of each walker")
+    parser.add_argument("--proposals", type=int, default=56, help="of each walker")
     parser.add_argument("--walkers", type=int, default=8)
     parser.add_argument("--lives", type=float, default=60.0, help="seconds of a life, roughly")
     parser.add_argument("--deaths", type=float, default=8.0, help="seconds from one to the next")
@@ -250,7 +250,7 @@ def main() -> None:
         differ = differences(folder / "calm", folder / "chaotic")
         os.environ.update(around | {"HYPERATOM_TEST_CHAOS": "0"})
         with Workers(folder / "queue", 1, 1e9, rng, environment(folder / "v", 0.0)):
-            certificate = verify(folder / "chaotic")
+            certificate, of_calm = verify(folder / "chaotic"), verify(folder / "calm")
         (failures,) = (one for one in certificate.checks if one.name == "failed reference calls")
         counted = int(failures.numbers["attempts_in_vain"])
         steps = len(Chain.of(folder / "chaotic").steps)
@@ -259,7 +259,8 @@ def main() -> None:
         "differences": differ,
         "mishaps": dict(found.mishaps),
         "certificate": dict(failures.numbers),
-        "passed": certificate.passed,
+        "failed_checks": [one.sentence for one in certificate.checks if one.passed is False],
+        "failed_checks_of_calm": [one.sentence for one in of_calm.checks if one.passed is False],
         "evaluations": found.evaluations,
         "finished_but_not_stored": found.unstored,
         "worker_kills": workers.kills,

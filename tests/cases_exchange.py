@@ -104,7 +104,7 @@ TEMPERATURES = (300.0, 600.0, 1200.0, 2400.0)
 BURN_IN = 30
 
 
-@case("replica exchange in temperature, a barrier that the coldest rung cannot cross")
+@case("replica exchange in temperature, a barrier that the coldest rung cannot cross", long=True)
 def temperatures(effort: float, seeds: Sequence[int]) -> list[Row]:
     n = int(500 * effort)
     ladder = temperature_ladder(TEMPERATURES)

@@ -77,7 +77,7 @@ def soft_crystal(effort: float, seeds: Sequence[int]) -> list[Row]:
     return crystal_of_beads("forces scaled by 0.7", effort, seeds)
 
 
-@case("ring polymers of a harmonic crystal with isotopes, wrong minimum, two segments")
+@case("ring polymers of a harmonic crystal with isotopes, wrong minimum, two segments", long=True)
 def displaced_crystal(effort: float, seeds: Sequence[int]) -> list[Row]:
     return crystal_of_beads("wrong minimum, two segments", effort, seeds)
 
@@ -100,7 +100,7 @@ class Counted:
         pass
 
 
-@case("ring polymers judged in two stages: every second bead, then all")
+@case("ring polymers judged in two stages: every second bead, then all", long=True)
 def screened_crystal(effort: float, seeds: Sequence[int]) -> list[Row]:
     n_beads, temperature, n_samples = 4, 120.0, int(800 * effort)
     ensemble = QuantumCanonical(temperature, mode_period=40.0)
@@ -227,11 +227,11 @@ def dimer_of_beads(guided: bool, effort: float, seeds: Sequence[int]) -> list[Ro
     return all_rows(found)
 
 
-@case("ring polymer of a Morse dimer of two isotopes, guide soft and too long")
+@case("ring polymer of a Morse dimer of two isotopes, guide soft and too long", long=True)
 def guided_dimer(effort: float, seeds: Sequence[int]) -> list[Row]:
     return dimer_of_beads(True, effort, seeds)
 
 
-@case("ring polymer of a Morse dimer, plain staging")
+@case("ring polymer of a Morse dimer, plain staging", long=True)
 def staged_dimer(effort: float, seeds: Sequence[int]) -> list[Row]:
     return dimer_of_beads(False, effort, seeds)

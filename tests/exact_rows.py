@@ -2,11 +2,13 @@
 
 A case is a function `(effort, seeds) -> rows`, registered with `@case("name")` in a file
 `tests/cases_<subject>.py`. `effort` multiplies the lengths of its chains: 1 in the tests, more in
-`benchmarks/exactness.py`, which finds every such file by its name.
+`benchmarks/exactness.py`, which finds every such file by its name. What takes long is marked
+`@case("name", long=True)`, and left to `make test-slow`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,15 +37,30 @@ Case = Callable[[float, Sequence[int]], list[Row]]
 CASES: dict[str, Case] = {}
 
 
-def case(name: str) -> Callable[[Case], Case]:
+LONG: set[str] = set()
+
+
+def case(name: str, *, long: bool = False) -> Callable[[Case], Case]:
     """Register a case under a name that says what is sampled, and how."""
 
     def register(function: Case) -> Case:
         assert name not in CASES, name
         CASES[name] = function
+        LONG.update({name} if long else ())
         return function
 
     return register
+
+
+def cases_of(module: ModuleType) -> list[Any]:
+    """Names of a module's cases as parameters of a test."""
+    import pytest
+
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+        for name, run in CASES.items()
+        if run.__module__ == module.__name__
+    ]
 
 
 def rows_of(name: str, series: Sequence[np.ndarray], exact: float) -> list[Row]:

@@ -6,7 +6,7 @@ import pytest
 import cases_acceptance
 from cases_acceptance import BALL, Noisy, harmonic, noisy_ball, noisy_wells
 from cases_composite import MOVE, TRUTH, WELLS, Formula, wells
-from exact_rows import CASES, SEEDS, Row, assert_all_within
+from exact_rows import CASES, SEEDS, Row, assert_all_within, cases_of
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposed
 from hyperatom.errors import InputError
@@ -19,10 +19,8 @@ from hyperatom.sampling.metropolis import ChainState, Transition, first_accepted
 from hyperatom.sampling.penalty import Penalty
 from targets import AnalyticGuide, isolated, sample
 
-ACCEPTANCE = [name for name, run in CASES.items() if run.__module__ == cases_acceptance.__name__]
 
-
-@pytest.mark.parametrize("name", ACCEPTANCE)
+@pytest.mark.parametrize("name", cases_of(cases_acceptance))
 def test_exact(name: str) -> None:
     assert_all_within(CASES[name](1.0, SEEDS))
 

@@ -7,7 +7,7 @@ import pytest
 
 import cases_composite
 from cases_composite import CUBE, LAYER, SWAP, TRUTH, WELLS, Formula, layer_hop, nested_wells
-from exact_rows import CASES, SEEDS, assert_all_within, rows_of
+from exact_rows import CASES, SEEDS, assert_all_within, cases_of, rows_of
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposed
 from hyperatom.errors import InputError, ReferenceFailure
@@ -21,10 +21,8 @@ from hyperatom.sampling.swap import Swap
 from hyperatom.sampling.vacancy_hop import VacancyHop
 from targets import isolated, sample
 
-COMPOSITE = [name for name, run in CASES.items() if run.__module__ == cases_composite.__name__]
 
-
-@pytest.mark.parametrize("name", COMPOSITE)
+@pytest.mark.parametrize("name", cases_of(cases_composite))
 def test_exact(name: str) -> None:
     assert_all_within(CASES[name](1.0, SEEDS))
 

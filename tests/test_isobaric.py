@@ -78,6 +78,7 @@ def test_plain_moves_of_a_gas_show_a_wrong_power_of_the_volume() -> None:
     assert_exact(rows_of_cells(target, proposal, target.ensemble(), 0, SEEDS, 9000)[0])
 
 
+@pytest.mark.slow
 def test_nested_chains_at_another_temperature_and_pressure() -> None:
     assert_exact(nested_chains(0.8, SEEDS))
 
@@ -93,6 +94,7 @@ def test_ideal_gas_has_its_volume() -> None:
     assert_exact(ideal_gas(1.0, SEEDS))
 
 
+@pytest.mark.slow
 def test_external_stress_pulls_one_axis() -> None:
     """Its work is part of the density: a Gaussian axis moves by what the work says."""
     stress = np.array([0.02, 0.0, 0.0, 0.0, 0.0, 0.0])

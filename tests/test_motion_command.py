@@ -107,8 +107,7 @@ def assert_same(one, other, walker=0):
     [
         "nve",
         *(pytest.param(n, marks=pytest.mark.slow) for n in ("langevin", "velocity-rescaling")),
-        pytest.param("nose-hoover", marks=pytest.mark.slow),
-        "cell-rescaling",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("nose-hoover", "cell-rescaling")),
     ],
 )
 def test_an_interrupted_simulation_goes_on_bit_for_bit(folder, ensemble):
@@ -315,6 +314,7 @@ class Doubtful:
         return np.full(len(path.energies), self.error * 2)
 
 
+@pytest.mark.slow
 def test_explosions_are_stopped_in_plain_words(folder):
     with pytest.raises(SimulationStopped, match=r"(exploded|ran away) shortly before"):
         # Fine for the crystal, far too long for atoms at such a temperature.

@@ -45,6 +45,7 @@ def states(path):
         return [(s.state_label, s.log_ratio, s.uniform) for s in campaign.chain.steps()]
 
 
+@pytest.mark.slow
 def test_it_is_certified(run):
     checks = {check.name: check for check in verify(run).checks}
     assert checks["decisions"].passed
@@ -54,6 +55,7 @@ def test_it_is_certified(run):
     assert collect(run).energy is not None
 
 
+@pytest.mark.slow
 def test_atoms_exchange_their_places(run):
     with opened(run, StopsAt()) as campaign:
         steps = campaign.chain.steps(0, "produce")

@@ -114,6 +114,7 @@ def test_energies_and_forces_of_calorine(tmp_path, case):
     np.testing.assert_allclose(found.forces[0], force, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_near_neighbours_in_few_slots_or_in_all_give_the_same(potential, tmp_path, monkeypatch):
     arguments = CALORINE["nep3"][0]
     here = Configuration(

@@ -3,12 +3,10 @@
 import pytest
 
 import cases_path_integrals
-from exact_rows import CASES, SEEDS, assert_all_within
-
-NAMES = [name for name, run in CASES.items() if run.__module__ == cases_path_integrals.__name__]
+from exact_rows import CASES, SEEDS, assert_all_within, cases_of
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases_of(cases_path_integrals))
 def test_exact(name: str) -> None:
     rows = CASES[name](1.0, SEEDS)
     assert_all_within([row for row in rows if not row.name.endswith(f" of {len(SEEDS)})")])

@@ -84,6 +84,7 @@ def first_guide_fails(monkeypatch):
     monkeypatch.setattr(Campaign, "_passed", strict)
 
 
+@pytest.mark.slow
 def test_a_failed_probation_is_learned_from_and_never_counts(tmp_path, first_guide_fails):
     whole = tmp_path / "whole"
     create(INPUT, Path("input.yaml"), whole)

@@ -17,7 +17,7 @@ from cases_exchange import (
     share_ladder,
     temperature_ladder,
 )
-from exact_rows import CASES, SEEDS, assert_all_within, rows_of
+from exact_rows import CASES, SEEDS, assert_all_within, cases_of, rows_of
 from hyperatom.analysis.ladder import (
     choose_temperatures,
     count_round_trips,
@@ -41,10 +41,8 @@ from hyperatom.sampling.replica_exchange import (
 )
 from targets import HarmonicCrystal, isolated
 
-EXCHANGE = [name for name, run in CASES.items() if run.__module__ == cases_exchange.__name__]
 
-
-@pytest.mark.parametrize("name", EXCHANGE)
+@pytest.mark.parametrize("name", cases_of(cases_exchange))
 def test_exact(name: str) -> None:
     assert_all_within(CASES[name](1.0, SEEDS))
 

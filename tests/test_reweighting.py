@@ -107,6 +107,7 @@ def test_one_state_combined_is_plain_reweighting() -> None:
     assert found.free_energy.value == pytest.approx(0.0, abs=4.0 * found.free_energy.error)
 
 
+@pytest.mark.slow
 def test_pymbar_leaves_the_precision_of_the_process_alone() -> None:
     x = np.random.default_rng(4).standard_normal(200)
     combine(x, np.stack([0.5 * x**2, 0.5 * (x - 0.1) ** 2]), [100, 100], 0.5 * x**2, "")

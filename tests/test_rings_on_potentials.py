@@ -74,6 +74,7 @@ def test_a_path_with_renewed_lists_is_that_of_separate_evaluations_and_runs_back
     assert drift < 0.05 * ensemble.thermal_energy * 3 * start.n_atoms
 
 
+@pytest.mark.slow
 def test_a_learned_guide_tells_energy_and_error_of_the_sum() -> None:
     settings = DensitySettings(
         species=(1, 8), cutoff=3.0, n_radial=4, max_degree=2, power_spectrum_radial=3,

@@ -69,6 +69,7 @@ def test_the_quadrature_averages_even_polynomials_exactly():
     assert abs(weights @ (w * x) ** 4 - 9.0 / 1920.0) > 1e-6
 
 
+@pytest.mark.slow
 def test_two_neighbours_have_a_bispectrum_in_closed_form():
     """Means of characters: <U_a U_b U_c'> = U_c(q . q') / (c + 1) for two points q and q'."""
     bispectrum = HypersphericalBispectrum(5)

@@ -139,7 +139,7 @@ def test_a_fixed_centre_stays_and_takes_three_degrees_of_freedom():
     np.testing.assert_allclose(centre, 0.0, atol=1e-9)
 
 
-@pytest.mark.parametrize("n_atoms", [1, 4])
+@pytest.mark.parametrize("n_atoms", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_velocity_rescaling_draws_kinetic_energies_of_the_canonical_ensemble(n_atoms):
     n = 3 * n_atoms
     path = run(FREE, VelocityRescaling(), rescaling(n), (0.0,), 10000, 10, n_atoms, 0.25)
@@ -254,7 +254,9 @@ def test_jacobian_and_reversal_of_the_chain():
     assert float(given + returned) == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("precision", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "precision", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", BATHS)
 def test_restart_goes_on_bit_for_bit(name, precision):
     integrator, bath, variables = BATHS[name]

@@ -96,7 +96,7 @@ def wheel() -> np.ndarray:
     )
 
 
-@pytest.mark.parametrize("generations", [6, 7])
+@pytest.mark.parametrize("generations", [6, pytest.param(7, marks=pytest.mark.slow)])
 def test_penrose_is_the_substitution_tiling(generations):
     """Ten triangles, deflated; of the regular tilings with fivefold symmetry two are theirs."""
     acute, obtuse = wheel(), np.empty((0, 3, 5), dtype=int)
