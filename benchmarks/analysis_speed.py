@@ -26,7 +26,8 @@ import numpy as np
 from figures import Figure, report
 from hyperatom.analysis.mean_squared_displacement import MeanSquaredDisplacement
 from hyperatom.analysis.radial_distribution import RadialDistribution
-from hyperatom.trajectory import FramesInMemory, Trajectory
+from hyperatom.frames import FramesInMemory
+from hyperatom.trajectory import Trajectory
 
 R_MAX, BINS = 10.0, 200
 

@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from hyperatom.trajectory import FramesInMemory, Kind, Trajectory
+from hyperatom.frames import FramesInMemory
+from hyperatom.trajectory import Kind, Trajectory
 
 FS = 0.09822694788464063
 KB = 8.617330337217213e-05

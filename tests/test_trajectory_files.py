@@ -10,8 +10,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
+from hyperatom.frames import FramesInMemory
 from hyperatom.interchange.trajectory_files import read_trajectory
-from hyperatom.trajectory import FramesInMemory, Trajectory
+from hyperatom.trajectory import Trajectory
 from hyperatom.units import FEMTOSECOND
 
 CELL = np.array([[7.0, 0.0, 0.0], [2.0, 6.5, 0.0], [-1.0, 1.5, 8.0]])

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from hyperatom.errors import InputError
-from hyperatom.trajectory import Array, Frames, Kind, Trajectory
+from hyperatom.frames import Array, Frames
+from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOHR
 
 LENGTHS: Final = {

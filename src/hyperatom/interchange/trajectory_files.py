@@ -20,7 +20,8 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 
 from hyperatom.errors import InputError
-from hyperatom.trajectory import Array, Frames, FrameSource, Kind, Trajectory, check_composition
+from hyperatom.frames import Array, Frames, FrameSource
+from hyperatom.trajectory import Kind, Trajectory, check_composition
 from hyperatom.units import FEMTOSECOND
 
 ENDINGS: Final = {

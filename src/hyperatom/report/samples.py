@@ -10,8 +10,9 @@ from hyperatom.campaign.counted import produced_labels
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.errors import RunDirectoryError
+from hyperatom.frames import Frames
 from hyperatom.references.label_store import LabelStore
-from hyperatom.trajectory import Frames, Trajectory
+from hyperatom.trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False)

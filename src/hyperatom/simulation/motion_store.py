@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.campaign.chain_store import Plainly, open_database
-from hyperatom.trajectory import Frames
+from hyperatom.frames import Frames
 
 Array = NDArray[np.float64]
 

@@ -20,6 +20,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import Dynamics
 from hyperatom.dynamics.compiled_dynamics import DynamicsPath
 from hyperatom.errors import HyperatomError
+from hyperatom.frames import Frames
 from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.sampling.momenta import kinetic_energy
 from hyperatom.simulation.equations import (
@@ -31,7 +32,6 @@ from hyperatom.simulation.equations import (
 from hyperatom.simulation.motion_store import MotionState, MotionStore, Row
 from hyperatom.simulation.movers import Mover, ReferenceMover
 from hyperatom.simulation.settings import MotionSettings
-from hyperatom.trajectory import Frames
 from hyperatom.units import FEMTOSECOND, MILLI
 
 STRETCH = 100_000
