@@ -8,6 +8,7 @@ from hyperatom.campaign.assembly import create, opened
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
 from hyperatom.campaign.schedule import Schedule
+from hyperatom.campaign.settings import load_settings
 
 INPUT = """
 configuration: {crystal: aluminium}
@@ -82,6 +83,30 @@ def first_guide_fails(monkeypatch):
         return self.frozen()["number"] >= 12 and passed(self)
 
     monkeypatch.setattr(Campaign, "_passed", strict)
+
+
+def test_probation_counts_its_own_proposals_alone():
+    schedule = Schedule(load_settings(INPUT, "input.yaml"))
+
+    def take(phase: Phase, accepted: bool) -> None:
+        numbers = dict.fromkeys(("log_ratio", "uniform", "proposed_energy", "state_energy"), 0.0)
+        texts = dict.fromkeys(("guide", "veto", "failure", "proposed_label", "state_label"), "")
+        shape = {"full": True, "guide_drift": 0.01}
+        schedule.take_note(
+            Step(
+                0, 1, phase, record=shape, log_acceptance=0.0, accepted=accepted, **numbers, **texts
+            )
+        )
+
+    for _ in range(5):
+        take("learn", True)
+    assert (schedule.acceptance, schedule.finished) == (1.0, True)
+    for accepted in (True, False, False):
+        take("probe", accepted)
+    assert schedule.acceptance == pytest.approx(1.0 / 3.0)
+    assert not schedule.finished
+    take("learn", True)
+    assert schedule.acceptance == pytest.approx(0.5)
 
 
 @pytest.mark.slow

@@ -21,7 +21,11 @@ JUDGE_AFTER = 4
 
 @dataclass
 class Schedule:
-    """Time step (fs) and segments of the next path; acceptance over the latest full paths."""
+    """Time step (fs) and segments of the next path; acceptance over the latest full paths.
+
+    Probation judges a frozen guide by its own proposals: what was accepted while learning does not
+    count there.
+    """
 
     settings: Settings
     time_step: float = 0.0
@@ -30,6 +34,7 @@ class Schedule:
     unasked: int = 0
     window: deque[bool] = field(default_factory=deque)
     _since_change: list[bool] = field(default_factory=list)
+    _probing: bool = False
 
     def __post_init__(self) -> None:
         self.time_step = self.settings.sampling.time_step
@@ -68,7 +73,10 @@ class Schedule:
         self.calls += step.asked
         self.unasked = 0 if step.asked else self.unasked + 1
         if step.phase == "probe":
+            if not self._probing:
+                self.window.clear()
             self.window.append(step.accepted)
+        self._probing = step.phase == "probe"
         if step.phase != "learn" or "guide_drift" not in step.record:
             return
         self._adapt_time_step(step)
