@@ -47,20 +47,28 @@ FARTHEST = 8.0
 """Å; radial distribution functions end here."""
 
 
-def collect(path: Path) -> ReportData:
-    """All that the report of a run shows; reads only, so a run may be at work meanwhile."""
+RECENT = 200
+"""Configurations, the latest, that a live page averages over."""
+
+
+def collect(path: Path, *, live: bool = False) -> ReportData:
+    """All that the report of a run shows; writes nothing, so a run may be at work meanwhile.
+
+    `live` is quicker: structure of the latest configurations alone, of learning where nothing
+    counts yet, and averages that the guide's own chain has not sharpened.
+    """
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
-    chain = ChainStore(directory.file("chain.db"))
-    labels = LabelStore(directory.file("labels.db"))
+    chain = ChainStore(directory.file("chain.db"), read_only=True)
+    labels = LabelStore(directory.file("labels.db"), read_only=True)
     try:
         steps = chain.steps()
         produced = _produced(steps)
         energy = _energy(produced, start.n_atoms)
-        sampled = _sampled(directory, chain, settings)
+        sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
-        structure = _structure(labels, start, produced)
+        structure = _structure(labels, start, _latest(steps) if live else produced)
         if sampled and structure:
             structure = sampled.distribution(structure, start, labels)
         certificate = _certificate(directory)
@@ -92,7 +100,7 @@ def collect(path: Path) -> ReportData:
             notes=_notes(chain, energy),
             cell_averages=(
                 cell_averages(_configurations(labels, start, produced))
-                if settings.pressure is not None
+                if settings.pressure is not None and not live
                 else {}
             ),
         )
@@ -109,11 +117,20 @@ def _produced(steps: Sequence[Step]) -> list[list[Step]]:
     return list(walkers.values())
 
 
+def _latest(steps: Sequence[Step]) -> list[list[Step]]:
+    """The latest steps that count, of each walker; while nothing counts, those of learning."""
+    produced = [step for step in steps if step.phase == "produce"]
+    walkers: dict[int, list[Step]] = {}
+    for step in (produced or steps)[-RECENT:]:
+        walkers.setdefault(step.walker, []).append(step)
+    return list(walkers.values())
+
+
 def _sampled(directory: RunDirectory, chain: ChainStore, settings: Settings) -> Sampled | None:
     path = directory.file("guide_chain.db")
     if not path.exists():
         return None
-    store = GuideChainStore(path)
+    store = GuideChainStore(path, read_only=True)
     try:
         return gather(chain, store, settings.temperature)
     finally:
@@ -148,8 +165,9 @@ def _structure(
     if not configurations:
         return None
     owners = [number for number, walker in enumerate(walkers) for _ in walker]
+    counted = all(step.phase == "produce" for walker in produced for step in walker)
     return RadialDistribution(r_max=FARTHEST).compute(
-        configurations, walkers=np.array(owners), kind="exact"
+        configurations, walkers=np.array(owners), kind="exact" if counted else "as given"
     )
 
 
