@@ -28,9 +28,9 @@ def watch(
     with plainly():
         from hyperatom.report.live.server import LiveServer, Watch
 
+        server = LiveServer(Watch(directory), port)
         with suppress(OSError):
             os.nice(10)  # the run goes first
-        server = LiveServer(Watch(directory), port)
         typer.echo(f"Live page: {server.address}")
         typer.echo("Whoever has this address can look; nobody beyond this machine can reach it.")
         if os.environ.get("SSH_CONNECTION"):

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperatom.analysis.cell_averages import cell_averages
+from hyperatom.analysis.density_map import DensityMap
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.campaign.assembly import engine_preset, load_configuration
@@ -29,6 +31,8 @@ from hyperatom.report.data import (
     ReportData,
     SystemDescription,
 )
+from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
+from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
 
 METHODS = (
@@ -46,6 +50,14 @@ METHODS = (
 FARTHEST = 8.0
 """Å; radial distribution functions end here."""
 
+FEWEST_FOR_DENSITY = 20
+"""Samples below which a mean density is not drawn."""
+
+FINEST_GRID = 60_000
+"""Voxels of a mean density."""
+
+SPREAD = 0.4
+"""Nine atoms of ten within this part of the cell or less: they have places, as in a crystal."""
 
 RECENT = 200
 """Configurations, the latest, that a live page averages over."""
@@ -68,7 +80,10 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         energy = _energy(produced, start.n_atoms)
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
-        structure = _structure(labels, start, _latest(steps) if live else produced)
+        shown = _latest(steps) if live else produced
+        configurations = _configurations(labels, start, shown)
+        counted = bool(produced) or not live
+        structure = _structure(configurations, "exact" if counted else "as given")
         if sampled and structure:
             structure = sampled.distribution(structure, start, labels)
         certificate = _certificate(directory)
@@ -99,10 +114,9 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             input_text=directory.input_text,
             notes=_notes(chain, energy),
             cell_averages=(
-                cell_averages(_configurations(labels, start, produced))
-                if settings.pressure is not None and not live
-                else {}
+                cell_averages(configurations) if settings.pressure is not None and not live else {}
             ),
+            scene=None if live else _scene(configurations),
         )
     finally:
         labels.close()
@@ -158,17 +172,48 @@ def _configurations(
 
 
 def _structure(
-    labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
+    walkers: Sequence[Sequence[Configuration]], kind: Kind
 ) -> RadialDistributionResult | None:
-    walkers = _configurations(labels, start, produced)
     configurations = [one for walker in walkers for one in walker]
     if not configurations:
         return None
-    owners = [number for number, walker in enumerate(walkers) for _ in walker]
-    counted = all(step.phase == "produce" for walker in produced for step in walker)
     return RadialDistribution(r_max=FARTHEST).compute(
-        configurations, walkers=np.array(owners), kind="exact" if counted else "as given"
+        configurations, walkers=_owners(walkers), kind=kind
     )
+
+
+def _owners(walkers: Sequence[Sequence[Configuration]]) -> NDArray[np.int64]:
+    return np.array([number for number, walker in enumerate(walkers) for _ in walker])
+
+
+def _scene(walkers: Sequence[Sequence[Configuration]]) -> Scene | None:
+    """The latest sample of each walker; densities of species that keep to their places."""
+    latest = {
+        f"walker {number}, latest sample" if len(walkers) > 1 else "latest sample": walker[-1]
+        for number, walker in enumerate(walkers)
+    }
+    if not latest:
+        return None
+    configurations = [one for walker in walkers for one in walker]
+    first = configurations[0]
+    densities = {}
+    if first.periodic.all() and len(configurations) >= FEWEST_FOR_DENSITY:
+        samples = Trajectory.from_configurations(
+            configurations, walkers=_owners(walkers), kind="exact"
+        )
+        spacing = max(0.1, (abs(np.linalg.det(first.cell)) / FINEST_GRID) ** (1.0 / 3.0))
+        for species in samples.symbols[::-1]:
+            found = DensityMap(species, spacing).compute(samples)
+            density = smoothed(found.density, first.cell)
+            if float((density >= enclosing_level(density)).mean()) < SPREAD:
+                densities[species] = found
+    caption = "Drag to turn, Ctrl and wheel to come nearer."
+    if densities:
+        caption = (
+            f"Mean density over {len(configurations)} samples, smoothed by {SMOOTHED:g} Å; each "
+            f"surface encloses {100 * INSIDE:g} % of the atoms of its species. {caption}"
+        )
+    return Scene(latest, densities, caption)
 
 
 def _table(

@@ -16,6 +16,7 @@ from hyperatom.analysis.statistics import split_r_hat
 from hyperatom.campaign.certificate import Check
 from hyperatom.report.data import LEARN, PRODUCE, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
+from hyperatom.report.space.scene import inline_scene
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
 
@@ -42,7 +43,7 @@ def write_report(data: ReportData, path: Path | str) -> None:
 
 
 def render(data: ReportData) -> str:
-    """The page as text: HTML with its style and figures inside, nothing to load."""
+    """The page as text: HTML with style, figures and what turns atoms inside, nothing to load."""
     pictures = draw_all(data)
     style = files("hyperatom.report").joinpath("page.css").read_text(encoding="utf-8")
     sections = (
@@ -50,6 +51,7 @@ def render(data: ReportData) -> str:
         ("Guide and acceptance", _figure(pictures, "guide") + _proposals(data)),
         ("Energy", _energy(data, pictures)),
         ("Structure", _figure(pictures, "structure") + _shells(data)),
+        ("In space", inline_scene(data.scene) if data.scene else ""),
         ("Certificate", _certificate(data)),
         ("Cost", _figure(pictures, "cost") + _ledger(data)),
         ("Please cite", _citations(data)),

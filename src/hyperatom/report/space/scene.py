@@ -13,8 +13,11 @@ from hyperatom.analysis.statistics import Array
 from hyperatom.configuration import Configuration
 from hyperatom.units import BOHR
 
-INSIDE: Final = 0.5
+INSIDE: Final = 0.9
 """Part of the atoms that an isosurface encloses."""
+
+SMOOTHED: Final = 0.15
+"""Å; width of the Gaussian with which a density is folded before its surface is drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +38,23 @@ class Scene:
             "densities": [
                 {
                     "species": species,
-                    "cube": periodic_cube(one),
-                    "level": enclosing_level(one.density) * BOHR**3,
+                    "cube": periodic_cube(density, one.first.cell, f"density of {species}"),
+                    "level": enclosing_level(density) * BOHR**3,
                 }
                 for species, one in self.densities.items()
+                for density in [smoothed(one.density, one.first.cell)]
             ],
             "caption": self.caption,
         }
+
+
+def smoothed(density: Array, cell: Array, width: float = SMOOTHED) -> Array:
+    """A periodic density folded with a Gaussian of `width` (Å) in every direction."""
+    whole = [np.fft.fftfreq(n, 1.0 / n) for n in density.shape]
+    waves = np.stack(np.meshgrid(*whole, indexing="ij"), axis=-1) @ np.linalg.inv(cell).T
+    damping = np.exp(-2.0 * (np.pi * width) ** 2 * np.sum(waves**2, axis=-1))
+    found: Array = np.maximum(np.fft.ifftn(np.fft.fftn(density) * damping).real, 0.0)
+    return found
 
 
 def enclosing_level(density: Array, inside: float = INSIDE) -> float:
@@ -72,17 +85,17 @@ def extended_xyz(configuration: Configuration) -> str:
     return "\n".join([str(len(rows)), comment, *rows, ""])
 
 
-def periodic_cube(result: DensityMapResult) -> str:
+def periodic_cube(density: Array, cell: Array, title: str) -> str:
     """Gaussian cube of a density, one voxel over each face, so that surfaces close; 1/bohr^3."""
-    density = np.pad(result.density, 1, mode="wrap") * BOHR**3
-    voxels = result.first.cell / np.array(result.density.shape)[:, None] / BOHR
+    voxels = cell / np.array(density.shape)[:, None] / BOHR
+    density = np.pad(density, 1, mode="wrap") * BOHR**3
     # A value is the mean over its voxel: it stands in the middle.
     origin = -0.5 * voxels.sum(axis=0)
 
     def line(count: int, vector: Array) -> str:
         return f"{count} " + " ".join(f"{x:.6f}" for x in vector)
 
-    lines = [f"density of {result.species}", "1/bohr^3", line(1, origin)]
+    lines = [title, "1/bohr^3", line(1, origin)]
     lines += [line(n, vector) for n, vector in zip(density.shape, voxels, strict=True)]
     lines.append("1 0.0 0.0 0.0 0.0")
     rows = density.reshape(-1, density.shape[2])

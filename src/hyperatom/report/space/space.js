@@ -22,8 +22,8 @@ function hyperatomSpace(place, content, library) {
   place.replaceChildren(box);
 
   // A handful of atoms is hard to recognise without those around them.
-  const few = parseInt(content.configurations[0].xyz, 10) < 30;
-  const wanted = { which: 0, atoms: true, cell: true, around: few, densities: new Set([0]) };
+  const few = parseInt(content.configurations[0].xyz, 10) < 30 && !content.densities.length;
+  const wanted = { which: 0, atoms: true, cell: true, around: few, densities: new Set(content.densities.keys()) };
   let viewer = null;
   let surfaces = [];
   let seen = "";
@@ -111,7 +111,7 @@ function hyperatomSpace(place, content, library) {
     }
     const size = Math.hypot(...turn);
     viewer.setView([...view.slice(0, 4), ...turn.map((part) => part / size)]);
-    viewer.zoom(0.92);
+    viewer.zoom(1.15);
     viewer.render();
   }
 
@@ -130,7 +130,7 @@ function hyperatomSpace(place, content, library) {
     const model = viewer.addModel(chosen().xyz, "xyz");
     const faint = wanted.densities.size && content.densities.length;
     model.setStyle({}, wanted.atoms || !content.densities.length
-      ? { sphere: { scale: faint ? 0.16 : 0.27 }, stick: { radius: faint ? 0.06 : 0.11 } } : {});
+      ? { sphere: { scale: faint ? 0.06 : 0.27 }, stick: { radius: faint ? 0.05 : 0.11 } } : {});
     if (wanted.cell && vectors()) {
       const arrow = { color: soft, radius: 0.05, midpos: -0.4 };
       const words = { fontColor: soft, showBackground: false, inFront: true, fontSize: 15 };
@@ -145,8 +145,8 @@ function hyperatomSpace(place, content, library) {
       if (!wanted.densities.has(index)) return;
       surfaces[index] ||= new $3Dmol.VolumeData(one.cube, "cube");
       viewer.addIsosurface(surfaces[index], {
-        isoval: one.level, color: SPACE_COLOURS[index % SPACE_COLOURS.length], opacity: 0.72,
-        smoothness: 6,
+        isoval: one.level, color: SPACE_COLOURS[index % SPACE_COLOURS.length], opacity: 0.85,
+        smoothness: 3,
       });
     });
     viewer.render();
