@@ -90,7 +90,7 @@ def _with_error(value: float, error: float) -> str:
     decimals = 1 - floor(log10(error))
     if round(error, decimals) * 10.0**decimals >= 99.5:  # 0.0996 rounds to three digits
         decimals -= 1
-    if decimals > 8 or decimals < -4:
+    if (decimals > 8 or decimals < -4) and error > 1e-7 * abs(value):
         exponent = floor(log10(max(abs(value), error)))
         return f"{_with_error(value / 10.0**exponent, error / 10.0**exponent)}e{exponent:+03d}"
     if decimals <= 0:

@@ -17,7 +17,7 @@ from hyperatom.cli.md import md
 from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
-from hyperatom.cli.watch import watch
+from hyperatom.cli.study import study
 
 TOUR = """
 First-principles ensembles, exactly, at machine-learning speed.
@@ -38,6 +38,7 @@ Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for 
 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
 DYNAMICS = "Motion in time"
+STUDIES = "Series of runs"
 POTENTIALS = "Potentials of other programs"
 
 app = typer.Typer(
@@ -58,7 +59,6 @@ app.command("run", rich_help_panel=START)(run_campaign)
 app.command(rich_help_panel=START)(build)
 app.command(rich_help_panel=WATCH)(resume)
 app.command(rich_help_panel=WATCH)(status)
-app.command(rich_help_panel=WATCH)(watch)
 app.command(rich_help_panel=WATCH)(worker)
 app.command(rich_help_panel=WATCH)(workers)
 app.command("report", rich_help_panel=USE)(write_page)
@@ -69,6 +69,7 @@ app.command(rich_help_panel=USE)(export)
 app.command(rich_help_panel=USE)(schema)
 app.add_typer(labels, name="labels", rich_help_panel=USE)
 app.command(rich_help_panel=DYNAMICS)(md)
+app.add_typer(study, name="study", rich_help_panel=STUDIES)
 app.command(rich_help_panel=POTENTIALS)(convert)
 
 

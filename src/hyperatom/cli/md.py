@@ -3,12 +3,17 @@
 import json
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyperatom.cli.problems import plainly, say, stoppable
 from hyperatom.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hyperatom.cli.motion_display import MotionDisplay
 
 
 def md(
@@ -70,16 +75,24 @@ def md(
         _finish(path)
 
 
-def _move(path: Path) -> None:
-    from rich.console import Console
-
+def motion_display(path: Path, console: "Console") -> "MotionDisplay":
+    """A display for the simulation in `path`, which knows how far it is."""
     from hyperatom.cli.motion_display import MotionDisplay
-    from hyperatom.simulation.assembly import opened, stored_motion
+    from hyperatom.simulation.assembly import stored_motion
 
     with stored_motion(path) as (settings, start, store):
         done = [store.state(walker) for walker in range(settings.walkers)]
-        display = MotionDisplay(settings, start.n_atoms, Console())
+        display = MotionDisplay(settings, start.n_atoms, console)
         display.begin({w: state.step for w, state in enumerate(done) if state is not None})
+    return display
+
+
+def _move(path: Path) -> None:
+    from rich.console import Console
+
+    from hyperatom.simulation.assembly import opened
+
+    display = motion_display(path, Console())
     stop = threading.Event()
     with opened(path, display) as simulation, stoppable(stop.set, path), display:
         simulation.run(stop)

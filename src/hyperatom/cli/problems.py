@@ -151,7 +151,9 @@ def say_stopped(directory: Path | None) -> None:
 
 
 def _resuming(directory: Path) -> str:
-    """The command that goes on with a run or a simulation."""
+    """The command that goes on with a run, a simulation or a study."""
+    if not (directory / "start.npz").is_file():
+        return f"hyperatom study heat-capacity --resume {directory}"
     moving = (directory / "motion.db").is_file()
     return f"hyperatom md --resume {directory}" if moving else f"hyperatom resume {directory}"
 

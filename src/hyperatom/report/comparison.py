@@ -143,27 +143,36 @@ def write_comparison(
     observations: Observations,
     path: Path,
     experiment: Mapping[str, Sequence[Experiment]] | None = None,
+    *,
+    title: str = "",
+    pictures: Mapping[str, Figure] | None = None,
+    first: Sequence[str] = (),
+    last: Sequence[str] = (),
 ) -> None:
     """One self-contained page: what is exact and what is dynamics, then figures and numbers.
 
-    `experiment` holds measured points by the name of the observable.
+    `experiment` holds measured points by the name of the observable. `pictures` are drawn instead
+    of the usual figure, `first` and `last` are sections around those of the observables, in HTML.
     """
     style = files("hyperatom.report").joinpath("page.css").read_text(encoding="utf-8")
     sources = list(dict.fromkeys(s for one in observations.values() for s in one))
-    sections = [f"<section><h2>What is what</h2>{_kinds(observations)}</section>"]
+    sections = [*first, f"<section><h2>What is what</h2>{_kinds(observations)}</section>"]
     for name, by_source in observations.items():
-        title = next(iter(by_source.values())).quantity
-        picture = svg(draw(by_source, (experiment or {}).get(name, ())))
+        quantity = next(iter(by_source.values())).quantity
+        drawn = (pictures or {}).get(name)
+        picture = svg(drawn or draw(by_source, (experiment or {}).get(name, ())))
         notes = dict.fromkeys(note for one in by_source.values() for note in one.notes)
         sections.append(
-            f'<section id="{escape(name)}"><h2>{escape(title)}</h2>'
+            f'<section id="{escape(name)}"><h2>{escape(quantity)}</h2>'
             f'<figure><div class="wide">{picture}</div><figcaption>Bands of two standard errors. '
-            f"Data: {escape(name)}.csv and .json beside this page.</figcaption></figure>"
+            f"Data: {escape(name)}*.csv and .json beside this page.</figcaption></figure>"
             f"{_table(by_source)}"
             + "".join(f"<p>{escape(note)}</p>" for note in notes)
             + "</section>"
         )
-    title = " and ".join(sources) if len(sources) < 4 else f"{len(sources)} runs"
+    if not title:
+        title = " and ".join(sources) if len(sources) < 4 else f"{len(sources)} runs"
+    sections += last
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

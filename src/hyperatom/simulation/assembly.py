@@ -52,18 +52,22 @@ def starting_points(settings: MotionSettings, folder: Path) -> list[Configuratio
     return [given_configuration(settings.configuration, folder)] * settings.walkers
 
 
-def create(text: str, source: Path, path: Path) -> TimeStepCheck:
-    """Make a directory, ready to be resumed: everything is checked before anything is spent."""
+def create(text: str, source: Path, path: Path, lent: Mover | None = None) -> TimeStepCheck:
+    """Make a directory, ready to be resumed: everything is checked before anything is spent.
+
+    `lent` is a mover made from the same potential, compiled before; it stays open.
+    """
     settings = load_motion_settings(text, str(source))
     starts = starting_points(settings, source.parent)
     equations_of_motion(settings, starts[0], 0)
-    mover = make_mover(settings, starts[0], source.parent, None)
+    mover = lent or make_mover(settings, starts[0], source.parent, None)
     try:
         verdict = check_time_step(mover.evaluate, starts[0], settings.time_step)
         verdict.demand()
         identity = mover.identity()
     finally:
-        mover.close()
+        if lent is None:
+            mover.close()
     directory = SimulationDirectory.create(path, _with_absolute_paths(text, source, settings))
     try:
         save_configuration(starts[0], directory.file("start.npz"))
@@ -81,8 +85,8 @@ def create(text: str, source: Path, path: Path) -> TimeStepCheck:
 
 
 @contextmanager
-def opened(path: Path, monitor: Monitor) -> Iterator[Simulation]:
-    """A simulation on its directory, locked; closed again whatever happens.
+def opened(path: Path, monitor: Monitor, lent: Mover | None = None) -> Iterator[Simulation]:
+    """A simulation on its directory, locked; closed again whatever happens; `lent` as above.
 
     Raises `RunDirectoryError` where the potential is no longer the one that it began with.
     """
@@ -90,8 +94,9 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Simulation]:
     closing = [directory.close]
     try:
         settings, starts = _kept(directory)
-        mover: Mover = make_mover(settings, starts[0], path, directory.file("engines"))
-        closing.append(mover.close)
+        mover: Mover = lent or make_mover(settings, starts[0], path, directory.file("engines"))
+        if lent is None:
+            closing.append(mover.close)
         store = MotionStore(directory.file("motion.db"))
         closing.append(store.close)
         if store.fact("potential") != mover.identity():

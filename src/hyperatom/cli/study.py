@@ -1,0 +1,130 @@
+"""The command `hyperatom study`: one question, a series of configurations, several temperatures."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hyperatom.cli.problems import plainly, stoppable
+from hyperatom.errors import InputError
+
+if TYPE_CHECKING:
+    from hyperatom.studies.study import Part
+
+study = typer.Typer(
+    help="Studies: one question put to a series of configurations at several temperatures.",
+    no_args_is_help=True,
+)
+
+
+@study.callback()
+def _study() -> None:
+    pass
+
+
+@study.command("heat-capacity")
+def heat_capacity(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The input file, YAML.")
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--directory", "-d", help="Where it lives. Default: FILE's stem + -study."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="DIR", help="Go on where DIR was stopped, bit for bit."),
+    ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="Print an input file with every setting explained.")
+    ] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
+    ] = False,
+) -> None:
+    """C_V(T) three ways, inherent structures, diffusion, density, jumps in six dimensions."""
+    if template or schema:
+        with plainly():
+            from hyperatom.studies import settings
+
+            described = settings.StudySettings.model_json_schema
+            typer.echo(json.dumps(described(), indent=2) if schema else settings.template())
+        return
+    with plainly():
+        if (file is None) == (resume is None):
+            raise InputError(
+                "Give an input file, or --resume and a directory.",
+                "'hyperatom study heat-capacity --template > study.yaml' writes one to edit.",
+            )
+    if resume is not None:
+        with plainly(resume):
+            _go_on(resume)
+        return
+    assert file is not None
+    path = directory if directory is not None else Path(f"{file.stem}-study")
+    with plainly(path):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            why = getattr(problem, "strerror", None) or "it is not a text file"
+            raise InputError(
+                f"{file} cannot be read: {why}.",
+                "Write one with 'hyperatom study heat-capacity --template > study.yaml'.",
+            ) from None
+        from hyperatom.studies.study import create
+
+        create(text, file, path)
+        _go_on(path)
+
+
+def _go_on(path: Path) -> None:
+    from hyperatom.cli.analyse import progress
+    from hyperatom.studies.page import investigate, write_page
+    from hyperatom.studies.study import opened
+
+    with opened(path) as work:
+        with stoppable(work.stop, path):
+            work.run(Watch())
+        with progress() as told:
+            found = investigate(work, told)
+            page = write_page(work, found)
+    for line in found.lines():
+        typer.echo(line)
+    typer.echo(f"Report: {page}; tables and densities beside it")
+
+
+class Watch:
+    """Says which run it is, how long the study may last, and shows the run as its own command."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console()
+
+    def part(self, part: "Part", number: int, total: int, seconds_left: float | None) -> None:
+        """A run begins, or goes on."""
+        from hyperatom.cli.display import duration
+
+        left = "" if seconds_left is None else f"; about {duration(seconds_left)} left in all"
+        typer.echo(f"{number} of {total}: {part.sentence}{left}")
+
+    @contextmanager
+    def campaign(self, path: Path) -> Iterator[Any]:
+        """The display of `hyperatom run`."""
+        from hyperatom.cli.campaign import campaign_progress
+        from hyperatom.cli.display import make_display
+
+        _, progress = campaign_progress(path)
+        with make_display(progress, self._console) as display:
+            yield display
+
+    @contextmanager
+    def motion(self, path: Path) -> Iterator[Any]:
+        """The display of `hyperatom md`."""
+        from hyperatom.cli.md import motion_display
+
+        with motion_display(path, self._console) as display:
+            yield display

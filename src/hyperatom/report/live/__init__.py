@@ -1,1 +1,0 @@
-"""A page that follows a run while it goes on."""

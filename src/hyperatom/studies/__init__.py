@@ -1,0 +1,1 @@
+"""Studies: one question put to a series of configurations at several temperatures."""

@@ -1,0 +1,164 @@
+"""From the runs of a study to one page, and the tables and grids beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hyperatom.analysis.density_map import DensityMap, DensityMapResult
+from hyperatom.analysis.observation import Observation
+from hyperatom.errors import InputError
+from hyperatom.report.comparison import Experiment, read_experiment, svg, write_comparison
+from hyperatom.studies.observations import (
+    Told,
+    diffusion,
+    energies,
+    harmonic,
+    heat_capacity,
+    minima,
+)
+from hyperatom.studies.pictures import draw_densities, draw_heat_capacities, draw_perpendicular
+from hyperatom.studies.samples import samples_of
+from hyperatom.studies.series import Member
+from hyperatom.studies.six_dimensions import Lifted, lift_runs, phason_jumps
+from hyperatom.studies.study import Study
+
+
+@dataclass
+class Findings:
+    """All that a study has found, by member; `problems` are sentences about what it has not."""
+
+    observations: dict[str, dict[str, Observation]] = field(default_factory=dict)
+    densities: dict[str, dict[float, DensityMapResult]] = field(default_factory=dict)
+    lifted: dict[str, list[Lifted]] = field(default_factory=dict)
+    n_atoms: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, name: str, member: str, observed: Observation) -> None:
+        """Keep an observation."""
+        self.observations.setdefault(name, {})[member] = observed
+
+    def lines(self) -> list[str]:
+        """The main numbers, one line each."""
+        found = []
+        for name, observed in self.observations.get("heat-capacity", {}).items():
+            slope = observed.numbers["slope over all temperatures"]
+            limit = harmonic(self.n_atoms[name])
+            found.append(
+                f"{name}: C_V = {slope} by the slope of the energy; harmonic: {limit:.4f} k_B/atom"
+            )
+            key = "inherent structures, over all temperatures"
+            if key in observed.numbers:
+                found.append(f"{name}: of which inherent structures {observed.numbers[key]}")
+        return found + self.problems
+
+
+def investigate(study: Study, told: Told) -> Findings:
+    """All observables of a study whose runs are finished."""
+    found = Findings()
+    for member in study.members():
+        _investigate(study, member, found, told)
+    return found
+
+
+def _investigate(study: Study, member: Member, found: Findings, told: Told) -> None:
+    settings, name = study.settings, member.name
+    parts = study.runs(member.settings)
+    runs = [(part.kelvin, samples_of(part, settings)) for part in parts]
+    found.n_atoms[name] = member.configuration.n_atoms
+    below, problems = minima(parts, settings, told)
+    found.problems += problems
+    told(0.0, f"heat capacity of {name}")
+    found.add("heat-capacity", name, heat_capacity(runs, below))
+    found.add("energy", name, energies(runs, below))
+    told(0.3, f"density of {name}")
+    species = runs[0][1].symbols
+    for symbol in ("all", *species) if len(species) > 1 else species:
+        maps = {t: DensityMap(symbol, settings.maps.spacing).compute(one) for t, one in runs}
+        if symbol == "all" or len(species) == 1:
+            found.densities[name] = maps
+        for kelvin, one in maps.items():
+            one.to_cube(study.path / member.settings.folder / f"density-{symbol}-{kelvin:g}K.cube")
+    if settings.method == "exact":
+        found.problems.append(
+            f"{name}: exact chains follow no clock, so that diffusion and jumps are left out; a "
+            "dynamic study shows them."
+        )
+        return
+    told(0.6, f"diffusion of {name}")
+    constants, displacement = diffusion(runs)
+    if constants.numbers:
+        found.add("diffusion", name, constants)
+    else:
+        found.problems.append(f"{name}: nothing diffuses within the runs.")
+    found.add("displacement", name, displacement)
+    if member.approximant is not None:
+        told(0.8, f"six dimensions of {name}")
+        try:
+            found.lifted[name] = lift_runs(member.approximant, runs, settings.maps)
+        except InputError as problem:
+            found.problems.append(f"{name} could not be lifted: {problem.problem}")
+            return
+        found.add("phason-jumps", name, phason_jumps(found.lifted[name], runs[0][1].kind))
+
+
+def write_page(study: Study, found: Findings) -> Path:
+    """`report.html` with everything inside, and CSV and JSON of each observable; the page."""
+    measured = {
+        name: [read_experiment(Path(one)) for one in files]
+        for name, files in study.settings.experiment.items()
+    }
+    for name, by_member in found.observations.items():
+        for member, observed in by_member.items():
+            stem = f"{name}-{_folder(study, member)}"
+            observed.to_csv(study.path / f"{stem}.csv")
+            observed.to_json(study.path / f"{stem}.json")
+    page = study.path / "report.html"
+    write_comparison(
+        found.observations,
+        page,
+        measured,
+        title=study.settings.title or "Heat capacity",
+        pictures=_pictures(found, measured),
+        first=[_summary(found)],
+        last=[*_densities(found), *_six_dimensions(found)],
+    )
+    return page
+
+
+def _pictures(found: Findings, measured: Mapping[str, list[Experiment]]) -> dict[str, Figure]:
+    name = "heat-capacity"
+    return {
+        name: draw_heat_capacities(found.observations[name], found.n_atoms, measured.get(name, ()))
+    }
+
+
+def _summary(found: Findings) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in found.lines())
+    return f"<section><h2>In short</h2><ul>{lines}</ul></section>"
+
+
+def _densities(found: Findings) -> list[str]:
+    return [
+        f"<section><h2>Density of the atoms, {escape(name)}</h2><figure>"
+        f'<div class="wide">{svg(draw_densities(maps))}</div><figcaption>Averaged over the run and '
+        "along the shortest edge. Grids of each species at each temperature: density-*.cube in the "
+        "folder of the member.</figcaption></figure></section>"
+        for name, maps in found.densities.items()
+    ]
+
+
+def _six_dimensions(found: Findings) -> list[str]:
+    return [
+        f"<section><h2>Perpendicular space of {escape(name)}</h2><figure>"
+        f'<div class="wide">{svg(draw_perpendicular(lifted))}</div><figcaption>Candidate sites by '
+        "class, seen along a twofold axis: the colour is their mean occupation, rings are sites "
+        "inside the windows; the others are ghosts.</figcaption></figure></section>"
+        for name, lifted in found.lifted.items()
+    ]
+
+
+def _folder(study: Study, member: str) -> str:
+    return next(one.folder for one in study.settings.series if one.name == member)

@@ -1,0 +1,340 @@
+"""A study: campaigns and simulations of a series at several temperatures, one after another.
+
+input.yaml       the input as it was given, with paths made absolute
+header.json      format, versions and digest of the input; written last
+NAME/start.extxyz  the atoms of a member of the series
+NAME/guide/      the campaign that learned its guide, where the study learns one
+NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
+NAME/300K/finished.json  written when that run has come to its end
+log.txt          what happened when
+
+Each run can be stopped at any moment and goes on bit for bit; so does the study, which is nothing
+but its runs in their order.
+"""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import yaml
+
+from hyperatom.campaign import assembly as campaigns
+from hyperatom.campaign.campaign import Monitor as CampaignMonitor
+from hyperatom.campaign.ensemble import ensemble_of
+from hyperatom.campaign.moves import check_moves
+from hyperatom.campaign.run_directory import RunDirectory, write_atomically
+from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.configuration import Configuration
+from hyperatom.errors import InputError
+from hyperatom.report.comparison import read_experiment
+from hyperatom.simulation import assembly as simulations
+from hyperatom.simulation.movers import Mover, make_mover
+from hyperatom.simulation.settings import MotionSettings, load_motion_settings
+from hyperatom.simulation.simulation import Monitor as MotionMonitor
+from hyperatom.studies.series import Member, build_member
+from hyperatom.studies.settings import (
+    MemberSettings,
+    StudySettings,
+    campaign_content,
+    learning_temperature,
+    load_study_settings,
+)
+
+ATOMS = "start.extxyz"
+
+Kind = Literal["guide", "chain", "motion"]
+
+
+class StudyDirectory(RunDirectory):
+    """The directory of a study."""
+
+    @staticmethod
+    def _cure(path: Path) -> str:
+        return (
+            f"Continue it with 'hyperatom study heat-capacity --resume {path}', or choose another "
+            "with --directory."
+        )
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of a study; `kelvin` is its temperature, `guide` that of a simulation, if learned."""
+
+    kind: Kind
+    member: MemberSettings
+    kelvin: float
+    path: Path
+    guide: Path | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Has it come to its end?"""
+        return (self.path / "finished.json").is_file()
+
+    @property
+    def sentence(self) -> str:
+        """What it is, in words."""
+        what = {"guide": "learning the guide", "chain": "exact chain", "motion": "dynamics"}
+        return f"{self.member.name}, {what[self.kind]} at {self.kelvin:g} K"
+
+
+class StudyMonitor(Protocol):
+    """Whoever watches a study."""
+
+    def part(self, part: Part, number: int, total: int, seconds_left: float | None) -> None:
+        """A run begins, or goes on; `seconds_left` of the whole study, None while unknown."""
+        ...
+
+    def campaign(self, path: Path) -> AbstractContextManager[CampaignMonitor]:
+        """Who watches the campaign in `path`."""
+        ...
+
+    def motion(self, path: Path) -> AbstractContextManager[MotionMonitor]:
+        """Who watches the simulation in `path`."""
+        ...
+
+
+def create(text: str, source: Path, path: Path) -> None:
+    """Make the directory of a study: everything is checked before anything is spent.
+
+    Raises `InputError` for whatever is wrong with settings, atoms, engines and potentials.
+    """
+    settings = load_study_settings(text, str(source))
+    kept = _with_absolute_paths(text, source, settings)
+    settings = load_study_settings(kept, str(source))
+    members = [build_member(one, source.parent) for one in settings.series]
+    for files in settings.experiment.values():
+        for file in files:
+            read_experiment(file)
+    for member in members:
+        _check(settings, member)
+    directory = StudyDirectory.create(path, kept)
+    try:
+        for member in members:
+            _write_atoms(member.configuration, path / member.settings.folder / ATOMS)
+        directory.seal()
+    finally:
+        directory.close()
+
+
+@dataclass
+class Study:
+    """A study on its directory."""
+
+    directory: RunDirectory
+    settings: StudySettings
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _release: Callable[[], None] | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lives."""
+        return self.directory.path
+
+    def parts(self) -> list[Part]:
+        """All runs in the order in which they are made."""
+        found = []
+        for member in self.settings.series:
+            folder = self.path / member.folder
+            guide = None
+            if self.settings.method == "dynamic" and member.potential is None:
+                guide = folder / "guide"
+                learned = learning_temperature(self.settings, member)
+                found.append(Part("guide", member, learned, guide))
+            kind: Kind = "chain" if self.settings.method == "exact" else "motion"
+            found += [
+                Part(kind, member, kelvin, folder / f"{kelvin:g}K", guide)
+                for kelvin in self.settings.kelvins
+            ]
+        return found
+
+    def runs(self, member: MemberSettings) -> list[Part]:
+        """The runs of a member that are averaged over, coldest first."""
+        return [p for p in self.parts() if p.member == member and p.kind != "guide"]
+
+    def members(self) -> list[Member]:
+        """The series with its atoms."""
+        return [build_member(one, self.path) for one in self.settings.series]
+
+    def run(self, monitor: StudyMonitor) -> None:
+        """Bring every run to its end, in order, from wherever they are."""
+        parts = self.parts()
+        mover: Mover | None = None
+        whose: MemberSettings | None = None
+        try:
+            for number, part in enumerate(parts, start=1):
+                if part.finished or self._stop.is_set():
+                    continue
+                monitor.part(part, number, len(parts), self._seconds_left(parts))
+                began = time.perf_counter()
+                if part.kind == "motion":
+                    if mover is None or whose != part.member:
+                        if mover is not None:
+                            mover.close()
+                        # Compiled once for all temperatures; its results do not depend on that.
+                        mover, whose = self._mover(part), part.member
+                    self._move(part, mover, monitor)
+                else:
+                    self._sample(part, monitor)
+                if not self._stop.is_set():
+                    spent = {"seconds": time.perf_counter() - began}
+                    write_atomically(part.path / "finished.json", json.dumps(spent))
+                    self.directory.log(f"finished: {part.sentence}")
+        finally:
+            if mover is not None:
+                mover.close()
+
+    def stop(self) -> None:
+        """End soon; from another thread."""
+        self._stop.set()
+        if self._release is not None:
+            self._release()
+
+    def _sample(self, part: Part, monitor: StudyMonitor) -> None:
+        if not (part.path / "header.json").is_file():
+            _sweep(part.path)
+            text = yaml.safe_dump(campaign_content(self.settings, part.member, ATOMS, part.kelvin))
+            campaigns.create(text, self.path / part.member.folder / "input.yaml", part.path)
+        with monitor.campaign(part.path) as watching, campaigns.opened(part.path, watching) as run:
+            self._release = run.reference.close
+            try:
+                run.run()
+            finally:
+                self._release = None
+
+    def _move(self, part: Part, mover: Mover, monitor: StudyMonitor) -> None:
+        if not (part.path / "header.json").is_file():
+            _sweep(part.path)
+            text = yaml.safe_dump(_motion_input(self.settings, part))
+            verdict = simulations.create(
+                text, self.path / part.member.folder / "input.yaml", part.path, mover
+            )
+            self.directory.log(f"{part.sentence}: {verdict.warning or verdict.sentence}")
+        with (
+            monitor.motion(part.path) as watching,
+            simulations.opened(part.path, watching, mover) as simulation,
+        ):
+            simulation.run(self._stop)
+
+    def _mover(self, part: Part) -> Mover:
+        settings = motion_settings(self.settings, part)
+        folder = self.path / part.member.folder
+        (start,) = simulations.starting_points(settings.model_copy(update={"walkers": 1}), folder)
+        return make_mover(settings, start, folder, folder / "engines")
+
+    def _seconds_left(self, parts: list[Part]) -> float | None:
+        """By the runs of each kind that are finished; None where one kind is still unknown."""
+        total = 0.0
+        for kind in ("guide", "chain", "motion"):
+            own = [part for part in parts if part.kind == kind]
+            done = [
+                json.loads((part.path / "finished.json").read_text())["seconds"]
+                for part in own
+                if part.finished
+            ]
+            if len(done) == len(own):
+                continue
+            if not done:
+                return None
+            total += (len(own) - len(done)) * sum(done) / len(done)
+        return total
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Study]:
+    """A study on its directory, locked; closed again whatever happens."""
+    directory = StudyDirectory.open(path, lock=True)
+    try:
+        source = str(directory.file("input.yaml"))
+        yield Study(directory, load_study_settings(directory.input_text, source))
+    finally:
+        directory.close()
+
+
+def motion_settings(settings: StudySettings, part: Part) -> MotionSettings:
+    """The settings of a simulation of the study."""
+    return load_motion_settings(yaml.safe_dump(_motion_input(settings, part)), part.sentence)
+
+
+def _motion_input(settings: StudySettings, part: Part) -> dict[str, Any]:
+    dynamic = settings.dynamic
+    if part.guide is not None:
+        place: dict[str, Any] = {"file": part.guide.name, "trust": dynamic.trust}
+    else:
+        assert part.member.potential is not None
+        place = part.member.potential.model_dump(mode="json", exclude_unset=True)
+    return {
+        "title": part.sentence,
+        "configuration": {"file": ATOMS},
+        "potential": place,
+        "ensemble": dynamic.bath.model_dump(mode="json"),
+        "temperature": part.kelvin,
+        "time_step": dynamic.time_step,
+        "length": dynamic.equilibration + dynamic.length,
+        "sample_every": dynamic.sample_every,
+        "walkers": dynamic.walkers,
+        "precision": dynamic.precision,
+        "seed": settings.seed,
+    }
+
+
+def _check(settings: StudySettings, member: Member) -> None:
+    """Engine and potential of a member; raises `InputError` with its name."""
+    try:
+        if settings.method == "exact" or member.settings.potential is None:
+            content = campaign_content(settings, member.settings, ATOMS, settings.kelvins[-1])
+            wanted: Settings = load_settings(yaml.safe_dump(content), "campaign")
+            ensemble_of(wanted, member.configuration)
+            check_moves(wanted.sampling, member.configuration)
+            campaigns.make_reference(wanted, member.configuration, None, 1).close()
+        else:
+            part = Part("motion", member.settings, settings.kelvins[-1], Path())
+            moving = motion_settings(settings, part)
+            make_mover(moving, member.configuration, Path(), None).close()
+    except InputError as problem:
+        raise InputError(f"{member.name}: {problem.problem}", problem.cure) from problem
+
+
+def _write_atoms(configuration: Configuration, path: Path) -> None:
+    from ase.io import write
+
+    from hyperatom.interchange.ase_atoms import to_ase
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, to_ase(configuration), format="extxyz")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what was left half made; nothing had been computed in it."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _with_absolute_paths(text: str, source: Path, settings: StudySettings) -> str:
+    content = yaml.safe_load(text)
+    folder = source.parent
+
+    def absolute(section: Any, key: str) -> None:
+        if isinstance(section, dict) and section.get(key) is not None:
+            section[key] = str((folder / section[key]).resolve())
+
+    for member in content["series"]:
+        absolute(member.get("configuration"), "file")
+        absolute(member.get("potential"), "file")
+    for owner in (content, *content["series"]):
+        parts = owner.get("campaign") or {}
+        absolute((parts.get("guide") or {}).get("baseline"), "file")
+        absolute(parts.get("farm"), "queue")
+    for name in settings.experiment:
+        given = content["experiment"][name]
+        content["experiment"][name] = [str((folder / one).resolve()) for one in given]
+    if content == yaml.safe_load(text):
+        return text
+    heading = f"# {source.name}, with its paths made absolute\n"
+    return heading + yaml.safe_dump(content, sort_keys=False)

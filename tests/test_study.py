@@ -1,0 +1,335 @@
+"""Studies: a harmonic crystal by three routes, interruption, six dimensions, plain words."""
+
+import json
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+from ase import Atoms
+from ase.io import write
+from typer.testing import CliRunner
+
+from hyperatom.cli.main import app
+from hyperatom.errors import InputError
+from hyperatom.frames import FramesInMemory
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.simulation import simulation as simulating
+from hyperatom.simulation.movers import PotentialMover
+from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
+from hyperatom.studies import samples, study
+from hyperatom.studies.observations import energies, heat_capacity
+from hyperatom.studies.page import investigate, write_page
+from hyperatom.studies.settings import MapSettings, load_study_settings, template
+from hyperatom.studies.six_dimensions import lift_runs, phason_jumps
+from hyperatom.studies.study import create, opened
+from hyperatom.trajectory import Trajectory
+from hyperatom.units import FEMTOSECOND
+
+PERIOD = 60.0  # fs
+EDGE = 3.0  # Å
+
+INPUT = {
+    "series": [
+        {
+            "name": "springs",
+            "configuration": {"file": "springs.extxyz"},
+            "potential": {"file": "springs"},
+        }
+    ],
+    "temperatures": [400, 200, 300],
+    "dynamic": {
+        "bath": {"name": "langevin", "relaxation": 30.0},
+        "time_step": 6.0,
+        "equilibration": 0.6,
+        "length": 120.0,
+        "sample_every": 60.0,
+    },
+    "minima": {"frames": 4, "force": 1e-4},
+    "maps": {"spacing": 0.5},
+}
+
+
+class Springs:
+    """Each atom on a spring of its own: U = k/2 sum |r - r_0|^2, to the nearest image."""
+
+    def prepare(self, configuration):
+        return np.array(configuration.positions), np.array(configuration.cell)
+
+    def energy(self, parameters, positions, cell, displacements, species, slots, prepared):
+        home, box = prepared
+        away = (positions - home) @ jnp.linalg.inv(box)
+        away = (away - jnp.round(away)) @ box
+        return 0.5 * parameters * jnp.sum(away**2)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Compiled once for all tests."""
+    stiffness = 26.9815385 * (2.0 * np.pi / (PERIOD * FEMTOSECOND)) ** 2
+    model = CompiledModel([13], 2.0, None, Springs())
+    return PotentialMover(CompiledPotential(model, np.float64(stiffness), "springs"))
+
+
+@pytest.fixture
+def springs(tmp_path, monkeypatch, made):
+    """Eight aluminium atoms that vibrate with one period, and what moves them."""
+    places = np.array(list(np.ndindex(2, 2, 2)), dtype=float) * EDGE
+    write(tmp_path / "springs.extxyz", Atoms("Al8", places, cell=[2 * EDGE] * 3, pbc=True))
+    model = made.potential.model
+
+    def make_mover(settings, configuration, folder, logs):
+        model.reserve(configuration)
+        return made
+
+    monkeypatch.setattr(study, "make_mover", make_mover)
+    monkeypatch.setattr(samples, "make_mover", make_mover)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Watching:
+    """A monitor that may interrupt after so many stretches."""
+
+    def __init__(self, after=10**9):
+        self.left, self.told = after, []
+
+    def part(self, part, number, total, seconds_left):
+        self.told.append((part.sentence, number, total, seconds_left))
+
+    def campaign(self, path):
+        raise AssertionError("no campaign here")
+
+    def motion(self, path):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def stretch(self, walker, step, steps, seconds, row):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def started(folder, name, **changes):
+    source = folder / f"{name}.yaml"
+    source.write_text(yaml.safe_dump(INPUT | changes))
+    create(source.read_text(), source, folder / name)
+    return folder / name
+
+
+def go_on(path, watching=None):
+    watching = watching or Watching()
+    with opened(path) as work:
+        work.run(watching)
+        found = investigate(work, lambda fraction, words: None)
+        write_page(work, found)
+    return found, watching
+
+
+@pytest.mark.slow
+def test_springs_have_the_heat_capacity_of_dulong_and_petit_by_three_routes(springs):
+    found, watching = go_on(started(springs, "study"))
+    assert [told[:3] for told in watching.told] == [
+        (f"springs, dynamics at {t} K", k, 3) for k, t in enumerate((200, 300, 400), start=1)
+    ]
+    assert watching.told[0][3] is None
+    assert watching.told[2][3] > 0.0
+    harmonic = 3.0 * 7 / 8
+    observed = found.observations["heat-capacity"]["springs"]
+    for way in ("fluctuation", "slope", "MBAR"):
+        curve = observed.curves[way]
+        assert (curve.error < 0.12).all(), way
+        assert (np.abs(curve.y - harmonic) < 3.0 * curve.error).all(), way
+        # The errors are not so wide that half of the kinetic part would be missed.
+        assert (np.abs(curve.y - harmonic + 0.65) > 3.0 * curve.error).all(), way
+    slope = observed.numbers["slope over all temperatures"]
+    assert slope.error < 0.05
+    assert abs(slope.value - harmonic) < 3.0 * slope.error
+    # All minima are one: vibration is everything.
+    np.testing.assert_allclose(observed.curves["inherent structures"].y, 0.0, atol=1e-3)
+    split = found.observations["energy"]["springs"].curves
+    assert (split["inherent structure"].y < 1e-6).all()
+    page = (springs / "study" / "report.html").read_text()
+    for words in ("Dulong", "fluctuation", "springs", "machine-learned dynamics"):
+        assert words in page
+    assert not re.search(r'(?:src|href)="https?:', page)
+    assert (springs / "study" / "heat-capacity-springs.csv").is_file()
+    assert len(list((springs / "study" / "springs").glob("density-*.cube"))) == 3
+
+
+def contents(path):
+    """Everything that a study has found, as it stands in files."""
+    kept = {p.name: p.read_text() for p in sorted(path.glob("*.csv"))}
+    kept |= {f"{p.parent.name}/{p.name}": p.read_text() for p in path.glob("*/*/minima.json")}
+    return kept | {p.name: p.read_text() for p in path.glob("*/*.cube")}
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_goes_on_bit_for_bit(springs, monkeypatch):
+    monkeypatch.setattr(simulating, "STRETCH", 8 * 40)
+    brief = INPUT["dynamic"] | {"length": 3.0}
+    whole = started(springs, "whole", dynamic=brief)
+    go_on(whole)
+    broken = started(springs, "broken", dynamic=brief)
+    # In the middle of the second run; then with the third one half made, as kill -9 leaves it.
+    with pytest.raises(KeyboardInterrupt):
+        go_on(broken, Watching(after=20))
+    assert [p.name for p in sorted(broken.glob("*/*/finished.json"))] == ["finished.json"]
+    (broken / "springs" / "400K").mkdir()
+    (broken / "springs" / "400K" / "input.yaml").write_text("half")
+    _, watching = go_on(broken)
+    assert [told[1] for told in watching.told] == [2, 3]
+    assert contents(whole) == contents(broken)
+    assert len(contents(whole)) > 6
+
+
+@pytest.mark.slow
+def test_minima_are_not_looked_for_twice_unless_asked_otherwise(springs, monkeypatch):
+    path = started(springs, "study", dynamic=INPUT["dynamic"] | {"length": 3.0})
+    found, _ = go_on(path)
+    kept = path / "springs" / "200K" / "minima.json"
+    content = json.loads(kept.read_text())
+    content["found"]["inherent structure"]["value"] = -1.0
+    kept.write_text(json.dumps(content))
+    found, _ = go_on(path)
+    assert found.observations["energy"]["springs"].curves["inherent structure"].y[0] == -1.0
+    content["settings"]["frames"] = 5
+    kept.write_text(json.dumps(content))
+    found, _ = go_on(path)
+    assert abs(found.observations["energy"]["springs"].curves["inherent structure"].y[0]) < 1e-6
+
+
+def test_a_planted_flip_is_seen_from_six_dimensions():
+    """One aluminium atom flips to a ghost site half way and stays there."""
+    from hyperatom.analysis.hyperspace.candidate_sites import candidate_sites
+
+    approximant = katz_gratias(1, 1, 6.36)
+    sites = candidate_sites(approximant.cut)
+    home = np.array(approximant.configuration.positions)
+    ghosts = sites.sites.parallel[~sites.occupied]
+    cell = np.array(approximant.configuration.cell)
+    apart = ghosts[None] - home[:, None]
+    apart -= np.round(apart @ np.linalg.inv(cell)) @ cell
+    lengths = np.linalg.norm(apart, axis=2)
+    others = ghosts[:, None] - home[None]
+    others -= np.round(others @ np.linalg.inv(cell)) @ cell
+    crowd = np.sort(np.linalg.norm(others, axis=2), axis=1)[:, 1]
+    atom, ghost = np.argwhere((lengths < 2.0) & (lengths > 1.0) & (crowd[None] > 1.0))[0]
+    rng = np.random.default_rng(3)
+    frames = home + rng.normal(0.0, 0.1, (400, *home.shape))
+    frames[200:, atom] += apart[atom, ghost]
+    chosen = approximant.configuration
+    trajectory = Trajectory(
+        chosen.numbers, chosen.masses, chosen.periodic, FramesInMemory(frames, cell),
+        times=np.arange(400) * 50.0, kind="machine-learned dynamics",
+    )  # fmt: skip
+    (lifted,) = lift_runs(approximant, [(600.0, trajectory)], MapSettings(smoothing=500.0))
+    assert lifted.on_its_sites
+    (jumps,) = lifted.jumps
+    assert len(jumps) == 1
+    assert (jumps.atom[0], jumps.frame[0]) == (atom, 20)
+    observed = phason_jumps([lifted], trajectory.kind)
+    exposure = 122 * 0.5 * 39
+    assert observed.curves["shorter than a bond"].y[0] == pytest.approx(1.0 / exposure)
+    assert observed.numbers["atoms on ghost sites at 600 K"].value == pytest.approx(0.5)
+    assert "1 of 1 jumps" in observed.notes[0]
+
+
+def test_two_straight_lines_of_energies_give_their_slope():
+    """Exactly known means: <U> = c k_BT with c of one's own, whatever fluctuates."""
+    from hyperatom.units import BOLTZMANN
+
+    rng = np.random.default_rng(5)
+    runs = []
+    for t in (300.0, 500.0, 900.0):
+        noise = rng.normal(0.0, 0.02, 2000)
+        energy = 8 * (2.25 * BOLTZMANN * t) + noise - noise.mean()
+        runs.append(
+            (
+                t,
+                Trajectory(
+                    np.full(8, 13), np.full(8, 27.0), np.ones(3, dtype=bool),
+                    FramesInMemory(np.zeros((2000, 8, 3)), np.eye(3) * 9.0, energies=energy),
+                ),
+            )
+        )  # fmt: skip
+    slope = heat_capacity(runs, {}).numbers["slope over all temperatures"]
+    assert slope.value == pytest.approx(2.25 + 1.5 * 7 / 8, abs=1e-6)
+    assert energies(runs, {}).numbers["<U> at 500 K"].value == pytest.approx(2.25 * BOLTZMANN * 500)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"temperatures": [300]}, ("temperatures", "2 items")),
+        ({"temperatures": [300, 300]}, ("a temperature is given twice",)),
+        ({"temperature": [300, 400]}, ("did you mean 'temperatures'?",)),
+        ({"series": []}, ("series",)),
+        ({"series": [{"name": "nothing"}]}, ("'configuration'", "'approximant'")),
+        ({"series": [INPUT["series"][0]] * 2}, ("share the name 'springs'",)),
+        ({"dynamic": {"bath": {"name": "nve"}}}, ("langevin",)),
+        ({"method": "exact"}, ("the reference", "springs")),
+        ({"experiment": {"heat": ["a.csv"]}}, ("heat-capacity",)),
+        ({"experiment": {"heat-capacity": ["nowhere.csv"]}}, ("nowhere.csv",)),
+        (
+            {"series": [{"name": "qc", "approximant": {"order": "4/2"}}]},
+            ("qc", "lowest terms", "2/1"),
+        ),
+        (
+            {"series": [{"name": "qc", "approximant": {"lattice_constant": 12.7}}]},
+            ("qc", "another convention"),
+        ),
+        (
+            {"series": [INPUT["series"][0] | {"approximant": {"order": "1/1"}}]},
+            ("springs", "not that of the approximant"),
+        ),
+        (
+            {"series": [{"name": "b", "configuration": {"crystal": "Al13Ru5"}}]},
+            ("Al13Ru4",),
+        ),
+        (
+            {
+                "series": [{"name": "b", "configuration": {"crystal": "Al13Ru4"}}],
+                "campaign": {"reference": {"calculator": "gfn7"}},
+            },
+            ("b: 'gfn7' is not an engine",),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(springs, changes, words):
+    source = springs / "wrong.yaml"
+    source.write_text(yaml.safe_dump(INPUT | changes))
+    ran = CliRunner().invoke(app, ["study", "heat-capacity", str(source)])
+    assert ran.exit_code == 2, ran.output
+    said = " ".join(ran.output.split())
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+    assert not Path("wrong-study").exists()
+
+
+def test_a_folder_in_use_and_one_that_is_none(springs):
+    path = started(springs, "study")
+    source = springs / "study.yaml"
+    run = CliRunner().invoke
+    again = run(app, ["study", "heat-capacity", str(source), "--directory", str(path)])
+    assert again.exit_code == 2
+    assert f"--resume {path}" in " ".join(again.output.split())
+    assert run(app, ["study", "heat-capacity", "--resume", "nowhere"]).exit_code == 2
+    assert run(app, ["study", "heat-capacity"]).exit_code == 2
+
+
+def test_the_template_is_an_input(tmp_path):
+    settings = load_study_settings(template(), "template")
+    assert settings.kelvins == (300, 450, 600, 750, 900)
+    schema = CliRunner().invoke(app, ["study", "heat-capacity", "--schema"])
+    assert "temperatures" in json.loads(schema.output)["properties"]
+    with pytest.raises(InputError, match="did you mean"):
+        load_study_settings(template() + "sed: 1\n", "template")
