@@ -22,11 +22,11 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
+from hyperatom.campaign.progress import Progress
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.cli.display import LiveDisplay, PlainDisplay, duration
 from hyperatom.cli.main import app
-from hyperatom.cli.progress import Progress
 
 TESTS = Path(__file__).parent
 PROGRAM = [sys.executable, "-c", "from hyperatom.cli.main import run; run()"]

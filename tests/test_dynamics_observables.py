@@ -14,9 +14,10 @@ from hyperatom.analysis.mean_squared_displacement import (
     regimes,
     squared_displacement,
 )
+from hyperatom.analysis.radial_distribution import RadialDistribution
 from hyperatom.analysis.statistics import Estimate
 from hyperatom.analysis.unwrapped import atom_series
-from hyperatom.analysis.van_hove import VanHove
+from hyperatom.analysis.van_hove import DistinctVanHove, VanHove
 from hyperatom.analysis.vibrations import (
     VelocityAutocorrelation,
     VibrationalDensityOfStates,
@@ -226,6 +227,39 @@ def test_van_hove_of_langevin_particles() -> None:
         VanHove([1e9]).compute(langevin(5, 100))
 
 
+def test_distinct_van_hove_of_langevin_particles() -> None:
+    """Particles that do not feel each other: 1 - 1/N at every time and distance."""
+    found = DistinctVanHove([0.0, 1000.0], r_max=4.0, bins=20).compute(langevin(200, 600))
+    for name, curve in found.curves.items():
+        pull = (curve.y - 199.0 / 200.0)[3:] / curve.error[3:]
+        assert np.abs(pull).max() < 4.5, name
+        assert np.std(pull) > 0.3
+        assert curve.error[-1] < 0.02
+
+
+def test_distinct_van_hove_of_a_liquid() -> None:
+    """At time zero the radial distribution; later the hole of an atom is filled by others."""
+    samples = argon()
+    some = samples.select(0, None, max(1, (len(samples)) // 60))
+    found = DistinctVanHove([0.0, 4.0e4], r_max=7.0, bins=70).compute(samples)
+    g = RadialDistribution(7.0, 70).compute(some)
+    at_once, later = found.curves["0 fs"], found.curves["40000 fs"]
+    assert np.abs(at_once.y - g.g["total"]).max() < 0.25 * g.g["total"].max() / 10
+    assert at_once.y[:25].max() == 0.0
+    assert later.y[5:25].mean() == pytest.approx(1.0, abs=0.15)
+    with pytest.raises(InputError, match="not within the path"):
+        DistinctVanHove([1.0e9]).compute(samples)
+
+
+def test_an_image_of_an_atom_is_another_atom() -> None:
+    """One particle alone in a cell of 3 Å that moves by 1 Å: its six nearest images around it."""
+    x = np.array([[[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]]])
+    pair = trajectory([18], x, 3.0 * np.eye(3), times=np.array([0.0, 10.0]))
+    found = DistinctVanHove([10.0], r_max=2.5, bins=5).compute(pair).curves["10 fs"]
+    shell = 4.0 / 3.0 * np.pi * np.diff(np.linspace(0.0, 2.5, 6) ** 3)
+    np.testing.assert_allclose(found.y * shell / 27.0, [0, 0, 0, 0, 1])  # at (-2, 0, 0)
+
+
 def test_jumps_are_counted() -> None:
     """Vibrations of 0.3 Å about sites, hops of 3 Å at 0.2 per ps and atom."""
     rng = np.random.default_rng(5)
@@ -299,7 +333,7 @@ def test_nernst_einstein() -> None:
 @pytest.mark.parametrize(
     "observable",
     [MeanSquaredDisplacement(), VibrationalDensityOfStates(), VelocityAutocorrelation(), Jumps(),
-     VanHove(), Viscosity(300.0)],
+     VanHove(), DistinctVanHove(), Viscosity(300.0)],
 )  # fmt: skip
 def test_motion_is_refused_on_monte_carlo_chains(observable: MeanSquaredDisplacement) -> None:
     positions = np.random.default_rng(8).random((50, 4, 3))

@@ -13,6 +13,7 @@ from hyperatom.analysis.bond_orientation import BondOrientation
 from hyperatom.analysis.bonds import bonds_of
 from hyperatom.analysis.coordination import Coordination
 from hyperatom.analysis.density_map import DensityMap
+from hyperatom.analysis.local_environments import CommonNeighbours, LocalEnvironments
 from hyperatom.analysis.rings import Rings, rings_of
 from hyperatom.errors import InputError
 from hyperatom.trajectory import Trajectory
@@ -96,6 +97,45 @@ def test_steinhardt_of_perfect_crystals(
     if cutoff == 3.4:
         w6 = BondOrientation(6, cutoff).compute(frame).numbers["mean w_6"].value
         assert w6 == pytest.approx(-0.01316, abs=1e-5)
+
+
+def test_environments_of_silica() -> None:
+    found = LocalEnvironments({"Si-O": 2.0}).compute(beta_cristobalite())
+    values = {name: one.value for name, one in found.numbers.items()}
+    assert values == {"O with Si2": 1.0, "Si with O4": 1.0}
+    assert all(np.isnan(one.error) for one in found.numbers.values())
+    noisy = LocalEnvironments(2.6).compute(crystal(0.15, 40))
+    assert sum(one.value for one in noisy.numbers.values()) == pytest.approx(1.0)
+    four = noisy.numbers["Si with Si4"]
+    fraction = Coordination("Si", "Si", 2.6).compute(crystal(0.15, 40)).curves["Si-Si"].y[4]
+    assert four.value == pytest.approx(fraction)
+    assert 0.0 < four.error < 0.03
+    lonely = LocalEnvironments(0.5).compute(crystal())
+    assert set(lonely.numbers) == {"Si with nobody"}
+
+
+@pytest.mark.parametrize(
+    ("atoms", "cutoff", "name"),
+    [
+        (bulk("Cu", "fcc", a=3.6, cubic=True).repeat(2), 3.07, "fcc"),
+        (bulk("Mg", "hcp", a=3.2, c=3.2 * sqrt(8.0 / 3.0)).repeat(3), 3.86, "hcp"),
+        (bulk("Fe", "bcc", a=2.87, cubic=True).repeat(3), 3.46, "bcc"),
+        (bulk("Cu", "fcc", a=3.6), 3.07, "fcc"),  # a single atom among its images
+    ],
+)
+def test_common_neighbours_of_crystals(atoms: ase.Atoms, cutoff: float, name: str) -> None:
+    def of(noise: float, n_frames: int) -> dict[str, float]:
+        rng = np.random.default_rng(5)
+        x = atoms.positions + noise * rng.normal(size=(n_frames, len(atoms), 3))
+        frames = trajectory(atoms.numbers.tolist(), x, atoms.cell.array)
+        found = CommonNeighbours(cutoff).compute(frames).numbers
+        return {key.split()[1]: one.value for key, one in found.items()}
+
+    assert of(0.0, 1) == {name: 1.0}
+    if len(atoms) > 1:
+        warm = of(0.05, 4)
+        assert max(warm, key=lambda key: warm[key]) == name
+        assert of(0.4, 2).get(name, 0.0) < 0.1
 
 
 def test_steinhardt_knows_no_direction() -> None:

@@ -12,6 +12,7 @@ from hyperatom.analysis.density_map import DensityMap
 from hyperatom.analysis.green_kubo import Viscosity
 from hyperatom.analysis.heat_capacity import HeatCapacity
 from hyperatom.analysis.jumps import Jumps
+from hyperatom.analysis.local_environments import CommonNeighbours, LocalEnvironments
 from hyperatom.analysis.mean_squared_displacement import MeanSquaredDisplacement
 from hyperatom.analysis.observation import Observation
 from hyperatom.analysis.radial_distribution import RadialDistribution
@@ -22,7 +23,7 @@ from hyperatom.analysis.structure_factor import (
     StructureFactor,
 )
 from hyperatom.analysis.thermodynamics import ElasticConstants, Thermodynamics
-from hyperatom.analysis.van_hove import VanHove
+from hyperatom.analysis.van_hove import DistinctVanHove, VanHove
 from hyperatom.analysis.vibrations import VelocityAutocorrelation, VibrationalDensityOfStates
 from hyperatom.errors import InputError
 from hyperatom.trajectory import Trajectory
@@ -83,6 +84,8 @@ OBSERVABLES: Final[dict[str, Choice]] = {
     ),
     "angles": Choice(BondAngles, "bond angles"),
     "steinhardt": Choice(BondOrientation, "bond-orientational order q_l, w_l"),
+    "environments": Choice(LocalEnvironments, "which neighbours atoms have, by species"),
+    "common-neighbours": Choice(CommonNeighbours, "atoms surrounded as in fcc, hcp, bcc"),
     "rings": Choice(Rings, "shortest-path rings"),
     "density-map": Choice(DensityMap, "density on a grid of the cell (also cube, VTK)"),
     "thermodynamics": Choice(Thermodynamics, "energy, density, expansion, compressibility",
@@ -93,6 +96,9 @@ OBSERVABLES: Final[dict[str, Choice]] = {
     "vdos": Choice(VibrationalDensityOfStates, "vibrational density of states", True, True),
     "vacf": Choice(VelocityAutocorrelation, "velocity autocorrelation", True),
     "van-hove": Choice(VanHove, "how far atoms move in given times", True),
+    "van-hove-distinct": Choice(
+        DistinctVanHove, "who is where others were, given times before", True
+    ),
     "jumps": Choice(Jumps, "jumps between residences, and their rates", True),
     "viscosity": Choice(Viscosity, "shear viscosity by Green and Kubo", True),
 }  # fmt: skip

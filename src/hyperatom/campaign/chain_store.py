@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hyperatom.errors import RunDirectoryError
+from hyperatom.references.read_only import connect_read_only
 
 FORMAT = "2"
 
@@ -90,16 +91,23 @@ class Seconds:
 
 @dataclass
 class ChainStore:
-    """All steps of a run; safe from several threads of one process."""
+    """All steps of a run; safe from several threads of one process.
+
+    With `read_only` nothing is written, not even where a step would be added.
+    """
 
     path: Path
+    read_only: bool = False
     _connection: sqlite3.Connection = field(init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         with self._plainly():
-            self._connection = open_database(self.path, TABLES, "FULL")
-            self._connection.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (FORMAT,))
+            self._connection = open_database(self.path, TABLES, "FULL", self.read_only)
+            if not self.read_only:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO facts VALUES ('format', ?)", (FORMAT,)
+                )
         if self.fact("format") != FORMAT:
             raise RunDirectoryError(
                 f"{self.path} has format {self.fact('format')}, expected {FORMAT}.",
@@ -183,11 +191,15 @@ class ChainStore:
         return Plainly(self.path)
 
 
-def open_database(path: Path, tables: str, synchronous: str) -> sqlite3.Connection:
+def open_database(
+    path: Path, tables: str, synchronous: str, read_only: bool = False
+) -> sqlite3.Connection:
     """A database for several threads of one process, with its `tables` (SQL) made.
 
     `synchronous` FULL survives a loss of power to the last row, NORMAL a kill -9.
     """
+    if read_only:
+        return connect_read_only(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")

@@ -12,7 +12,7 @@ def counted_labels(directory: RunDirectory) -> list[list[str]]:
     path = directory.file("chain.db")
     if not path.exists():
         return [[] for _ in range(settings.walkers)]
-    chain = ChainStore(path)
+    chain = ChainStore(path, read_only=True)
     try:
         return [
             [step.state_label for step in chain.steps(walker, "produce")]

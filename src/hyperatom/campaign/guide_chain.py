@@ -47,13 +47,14 @@ class GuideChainStore:
     """Samples of the guide, and the guide's word on the reference's labels, in one SQLite file."""
 
     path: Path
+    read_only: bool = False
     _connection: sqlite3.Connection = field(init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         with Plainly(self.path):
             # A sample that a loss of power takes is made again, the same.
-            self._connection = open_database(self.path, TABLES, "NORMAL")
+            self._connection = open_database(self.path, TABLES, "NORMAL", self.read_only)
 
     def add_sample(
         self, guide: str, walker: int, number: int, energy: float, configuration: Configuration
@@ -127,7 +128,7 @@ def count_free_samples(path: Path, frozen: dict[str, Any] | None) -> int:
     """Samples of the frozen guide in the file `path`, over all walkers; 0 without the file."""
     if frozen is None or not path.exists():
         return 0
-    store = GuideChainStore(path)
+    store = GuideChainStore(path, read_only=True)
     try:
         return store.count(frozen["guide"])
     finally:

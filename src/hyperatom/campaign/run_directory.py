@@ -20,6 +20,7 @@ import hashlib
 import json
 import platform
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ import hyperatom
 from hyperatom.errors import RunDirectoryError
 
 FORMAT = 1
+
+LOOKS = 4
+"""Times that a lock which seems to be taken is looked at again."""
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "ase", "tblite", "vesin", "pydantic")
 
@@ -123,9 +127,15 @@ class RunDirectory:
     def lock(self) -> None:
         """Keep other processes out until `close` or death."""
         self._lock = self.file("lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for attempt in range(LOOKS + 1):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if attempt < LOOKS:  # whoever asks `is_busy` holds the lock for a moment
+                    time.sleep(0.05)
+                    continue
+            else:
+                return
             self._lock.close()
             raise RunDirectoryError(
                 f"Another process is working in {self.path}.",
@@ -150,6 +160,18 @@ class RunDirectory:
     @staticmethod
     def _cure(path: Path) -> str:
         return f"Continue it with 'hyperatom resume {path}', or choose another with --directory."
+
+
+def is_busy(path: Path) -> bool:
+    """Does a process hold the lock of the run directory `path`?"""
+    try:
+        with (path / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hyperatom.campaign.settings import Settings
-    from hyperatom.cli.progress import Progress
 
 InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The input file, YAML.")]
 Run = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
@@ -116,9 +115,11 @@ def status(directory: Run) -> None:
     with plainly(directory):
         from rich.table import Table
 
+        from hyperatom.campaign.progress import progress_of
+        from hyperatom.campaign.run_directory import is_busy
         from hyperatom.cli.display import describe
 
-        settings, progress = campaign_progress(directory)
+        settings, progress = progress_of(directory)
         rows = describe(progress, progress.independent_samples())
         table = Table.grid(padding=(0, 2))
         if settings.title:
@@ -127,7 +128,7 @@ def status(directory: Run) -> None:
             table.add_row(name, value)
         if settings.farm.queue is not None:
             table.add_row("workers", _workers(settings.farm.queue))
-        busy = _is_busy(directory)
+        busy = is_busy(directory)
         if not progress.finished:
             table.add_row(
                 "process",
@@ -186,9 +187,10 @@ def read_input(file: Path) -> str:
 def _sample(path: Path) -> None:
     """Run a campaign to its end, in sight."""
     from hyperatom.campaign.assembly import opened
+    from hyperatom.campaign.progress import progress_of
     from hyperatom.cli.display import make_display
 
-    _, progress = campaign_progress(path)
+    _, progress = progress_of(path)
     display = make_display(progress, _console())
     with opened(path, display) as campaign:
 
@@ -201,11 +203,12 @@ def _sample(path: Path) -> None:
 
 
 def _finish(path: Path, report: bool) -> None:
+    from hyperatom.campaign.progress import progress_of
     from hyperatom.campaign.run_directory import RunDirectory
     from hyperatom.cli.display import line
     from hyperatom.cli.export import write_chain
 
-    _, progress = campaign_progress(path)
+    _, progress = progress_of(path)
     typer.echo(line(progress, finished=True))
     opened = RunDirectory.open(path, lock=False)
     count = write_chain(opened, opened.file("chain.extxyz"))
@@ -213,46 +216,6 @@ def _finish(path: Path, report: bool) -> None:
     if report:
         typer.echo(f"Report: {write_report_page(path)}")
     typer.echo(f"Next: hyperatom verify {path}")
-
-
-def campaign_progress(path: Path) -> "tuple[Settings, Progress]":
-    """How far the run on disk is; nobody's lock is needed."""
-    import numpy as np
-
-    from hyperatom.campaign.chain_store import ChainStore
-    from hyperatom.campaign.guide_chain import count_free_samples
-    from hyperatom.campaign.run_directory import RunDirectory
-    from hyperatom.campaign.settings import load_settings
-    from hyperatom.cli.progress import Progress
-
-    directory = RunDirectory.open(path, lock=False)
-    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
-    with np.load(directory.file("start.npz"), allow_pickle=False) as start:
-        n_atoms = len(start["numbers"])
-    if not directory.file("chain.db").exists():
-        return settings, Progress(settings, n_atoms)
-    chain = ChainStore(directory.file("chain.db"))
-    try:
-        # Seconds first: a step that arrives in between lacks only its wall time.
-        seconds = chain.seconds()
-        free = count_free_samples(directory.file("guide_chain.db"), chain.frozen())
-        return settings, Progress.of(settings, n_atoms, chain.steps(), seconds, free)
-    finally:
-        chain.close()
-
-
-def _is_busy(path: Path) -> bool:
-    """Does a process hold the run's lock?"""
-    import fcntl
-
-    try:
-        with (path / "lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _forecast(settings: "Settings", seconds: float | None) -> str:

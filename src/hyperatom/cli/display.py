@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from hyperatom.campaign.chain_store import Phase, Seconds, Step
+from hyperatom.campaign.progress import Progress
 from hyperatom.campaign.schedule import Schedule
-from hyperatom.cli.progress import Progress
 
 PLAIN_EVERY_STEPS = 10
 PLAIN_EVERY_SECONDS = 60.0

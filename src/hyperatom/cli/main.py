@@ -18,6 +18,7 @@ from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
 from hyperatom.cli.study import study
+from hyperatom.cli.watch import watch
 
 TOUR = """
 First-principles ensembles, exactly, at machine-learning speed.
@@ -59,6 +60,7 @@ app.command("run", rich_help_panel=START)(run_campaign)
 app.command(rich_help_panel=START)(build)
 app.command(rich_help_panel=WATCH)(resume)
 app.command(rich_help_panel=WATCH)(status)
+app.command(rich_help_panel=WATCH)(watch)
 app.command(rich_help_panel=WATCH)(worker)
 app.command(rich_help_panel=WATCH)(workers)
 app.command("report", rich_help_panel=USE)(write_page)

@@ -114,10 +114,10 @@ class Watch:
     @contextmanager
     def campaign(self, path: Path) -> Iterator[Any]:
         """The display of `hyperatom run`."""
-        from hyperatom.cli.campaign import campaign_progress
+        from hyperatom.campaign.progress import progress_of
         from hyperatom.cli.display import make_display
 
-        _, progress = campaign_progress(path)
+        _, progress = progress_of(path)
         with make_display(progress, self._console) as display:
             yield display
 

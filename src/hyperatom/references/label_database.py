@@ -14,6 +14,7 @@ from hyperatom.errors import HyperatomError, RunDirectoryError
 from hyperatom.references.file_locks import locks_work
 from hyperatom.references.label import Row
 from hyperatom.references.label_schema import APPLICATION, FROM_VERSION_1, SCHEMA, SCHEMA_VERSION
+from hyperatom.references.read_only import connect_read_only
 
 _BUSY_SECONDS: Final = 60.0
 _PAGE: Final = 256  # rows read at a time while iterating
@@ -36,12 +37,17 @@ class LabelDatabase:
     where the disk is full; opening also where the file is no label store or of another version.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
         self._queue_lock = threading.Lock()
         self._queue: list[_Writing] = []
         self._led = False
+        if read_only:
+            with self._plainly():
+                self.connection = connect_read_only(self.path)
+                self._check_format()
+            return
         if not locks_work(self.path.absolute().parent):
             raise self._without_locks()
         with self._plainly():
@@ -158,7 +164,12 @@ class LabelDatabase:
         (application,) = execute("PRAGMA application_id").fetchone()
         (version,) = execute("PRAGMA user_version").fetchone()
         if application == APPLICATION and version == 1:
-            version = self._convert_from_version_1()
+            self._convert_from_version_1()
+        self._check_format()
+
+    def _check_format(self) -> None:
+        (application,) = self.connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION:
             raise RunDirectoryError(
                 f"{self.path} is not a label store.",
@@ -187,13 +198,11 @@ class LabelDatabase:
                         raise
                     time.sleep(0.05)
 
-    def _convert_from_version_1(self) -> int:
+    def _convert_from_version_1(self) -> None:
         with suppress(sqlite3.OperationalError):  # another process may have been faster
             self.connection.executescript(FROM_VERSION_1)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
-        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
-        return int(version)
 
     def _write(self, batch: "list[_Writing]") -> None:
         execute = self.connection.execute

@@ -53,15 +53,15 @@ def _batched(labels: Iterable[Label], size: int) -> Iterator[list[Label]]:
 
 
 class LabelStore:
-    """The labels and failures of one project, in one file.
+    """The labels and failures of one project, in one file; `read_only` writes nothing anywhere.
 
     Every method raises `RunDirectoryError` where the file is damaged or busy, and `HyperatomError`
     where the disk is full; opening also where the file is no label store or of another version.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        self._database = LabelDatabase(self.path)
+        self._database = LabelDatabase(self.path, read_only=read_only)
 
     def add(
         self,

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperatom.analysis.cell_averages import cell_averages
+from hyperatom.analysis.density_map import DensityMap
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.campaign.assembly import engine_preset, load_configuration
@@ -29,6 +31,8 @@ from hyperatom.report.data import (
     ReportData,
     SystemDescription,
 )
+from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
+from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
 
 METHODS = (
@@ -46,21 +50,40 @@ METHODS = (
 FARTHEST = 8.0
 """Å; radial distribution functions end here."""
 
+FEWEST_FOR_DENSITY = 20
+"""Samples below which a mean density is not drawn."""
 
-def collect(path: Path) -> ReportData:
-    """All that the report of a run shows; reads only, so a run may be at work meanwhile."""
+FINEST_GRID = 60_000
+"""Voxels of a mean density."""
+
+SPREAD = 0.4
+"""Nine atoms of ten within this part of the cell or less: they have places, as in a crystal."""
+
+RECENT = 200
+"""Configurations, the latest, that a live page averages over."""
+
+
+def collect(path: Path, *, live: bool = False) -> ReportData:
+    """All that the report of a run shows; writes nothing, so a run may be at work meanwhile.
+
+    `live` is quicker: structure of the latest configurations alone, of learning where nothing
+    counts yet, and averages that the guide's own chain has not sharpened.
+    """
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
-    chain = ChainStore(directory.file("chain.db"))
-    labels = LabelStore(directory.file("labels.db"))
+    chain = ChainStore(directory.file("chain.db"), read_only=True)
+    labels = LabelStore(directory.file("labels.db"), read_only=True)
     try:
         steps = chain.steps()
         produced = _produced(steps)
         energy = _energy(produced, start.n_atoms)
-        sampled = _sampled(directory, chain, settings)
+        sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
-        structure = _structure(labels, start, produced)
+        shown = _latest(steps) if live else produced
+        configurations = _configurations(labels, start, shown)
+        counted = bool(produced) or not live
+        structure = _structure(configurations, "exact" if counted else "as given")
         if sampled and structure:
             structure = sampled.distribution(structure, start, labels)
         certificate = _certificate(directory)
@@ -91,10 +114,9 @@ def collect(path: Path) -> ReportData:
             input_text=directory.input_text,
             notes=_notes(chain, energy),
             cell_averages=(
-                cell_averages(_configurations(labels, start, produced))
-                if settings.pressure is not None
-                else {}
+                cell_averages(configurations) if settings.pressure is not None and not live else {}
             ),
+            scene=None if live else _scene(configurations),
         )
     finally:
         labels.close()
@@ -109,11 +131,20 @@ def _produced(steps: Sequence[Step]) -> list[list[Step]]:
     return list(walkers.values())
 
 
+def _latest(steps: Sequence[Step]) -> list[list[Step]]:
+    """The latest steps that count, of each walker; while nothing counts, those of learning."""
+    produced = [step for step in steps if step.phase == "produce"]
+    walkers: dict[int, list[Step]] = {}
+    for step in (produced or steps)[-RECENT:]:
+        walkers.setdefault(step.walker, []).append(step)
+    return list(walkers.values())
+
+
 def _sampled(directory: RunDirectory, chain: ChainStore, settings: Settings) -> Sampled | None:
     path = directory.file("guide_chain.db")
     if not path.exists():
         return None
-    store = GuideChainStore(path)
+    store = GuideChainStore(path, read_only=True)
     try:
         return gather(chain, store, settings.temperature)
     finally:
@@ -141,16 +172,48 @@ def _configurations(
 
 
 def _structure(
-    labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
+    walkers: Sequence[Sequence[Configuration]], kind: Kind
 ) -> RadialDistributionResult | None:
-    walkers = _configurations(labels, start, produced)
     configurations = [one for walker in walkers for one in walker]
     if not configurations:
         return None
-    owners = [number for number, walker in enumerate(walkers) for _ in walker]
     return RadialDistribution(r_max=FARTHEST).compute(
-        configurations, walkers=np.array(owners), kind="exact"
+        configurations, walkers=_owners(walkers), kind=kind
     )
+
+
+def _owners(walkers: Sequence[Sequence[Configuration]]) -> NDArray[np.int64]:
+    return np.array([number for number, walker in enumerate(walkers) for _ in walker])
+
+
+def _scene(walkers: Sequence[Sequence[Configuration]]) -> Scene | None:
+    """The latest sample of each walker; densities of species that keep to their places."""
+    latest = {
+        f"walker {number}, latest sample" if len(walkers) > 1 else "latest sample": walker[-1]
+        for number, walker in enumerate(walkers)
+    }
+    if not latest:
+        return None
+    configurations = [one for walker in walkers for one in walker]
+    first = configurations[0]
+    densities = {}
+    if first.periodic.all() and len(configurations) >= FEWEST_FOR_DENSITY:
+        samples = Trajectory.from_configurations(
+            configurations, walkers=_owners(walkers), kind="exact"
+        )
+        spacing = max(0.1, (abs(np.linalg.det(first.cell)) / FINEST_GRID) ** (1.0 / 3.0))
+        for species in samples.symbols[::-1]:
+            found = DensityMap(species, spacing).compute(samples)
+            density = smoothed(found.density, first.cell)
+            if float((density >= enclosing_level(density)).mean()) < SPREAD:
+                densities[species] = found
+    caption = "Drag to turn, Ctrl and wheel to come nearer."
+    if densities:
+        caption = (
+            f"Mean density over {len(configurations)} samples, smoothed by {SMOOTHED:g} Å; each "
+            f"surface encloses {100 * INSIDE:g} % of the atoms of its species. {caption}"
+        )
+    return Scene(latest, densities, caption)
 
 
 def _table(

@@ -13,6 +13,7 @@ from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
 from hyperatom.campaign.certificate import Certificate
 from hyperatom.errors import InputError
 from hyperatom.report.citations import Citation
+from hyperatom.report.space.scene import Scene
 from hyperatom.units import BOLTZMANN
 
 LEARN = "learn"
@@ -135,8 +136,8 @@ class ReportData:
     `sharpened_energy` is the same average with the guide's own chain as control variate, None where
     there is no such chain.
 
-    `distribution` says in words what was sampled; `notes` are sentences that belong under the
-    verdict, such as a warning that the run is short.
+    `scene` is what can be looked at in space. `distribution` says in words what was sampled;
+    `notes` are sentences that belong under the verdict, such as a warning that the run is short.
     """
 
     title: str
@@ -152,6 +153,7 @@ class ReportData:
     input_text: str
     notes: tuple[str, ...] = ()
     cell_averages: Mapping[str, Estimate] = field(default_factory=dict)
+    scene: Scene | None = None
 
     @property
     def beta(self) -> float:

@@ -16,6 +16,7 @@ from hyperatom.analysis.statistics import split_r_hat
 from hyperatom.campaign.certificate import Check
 from hyperatom.report.data import LEARN, PRODUCE, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
+from hyperatom.report.space.scene import inline_scene
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
 
@@ -42,7 +43,7 @@ def write_report(data: ReportData, path: Path | str) -> None:
 
 
 def render(data: ReportData) -> str:
-    """The page as text: HTML with its style and figures inside, nothing to load."""
+    """The page as text: HTML with style, figures and what turns atoms inside, nothing to load."""
     pictures = draw_all(data)
     style = files("hyperatom.report").joinpath("page.css").read_text(encoding="utf-8")
     sections = (
@@ -50,6 +51,7 @@ def render(data: ReportData) -> str:
         ("Guide and acceptance", _figure(pictures, "guide") + _proposals(data)),
         ("Energy", _energy(data, pictures)),
         ("Structure", _figure(pictures, "structure") + _shells(data)),
+        ("In space", inline_scene(data.scene) if data.scene else ""),
         ("Certificate", _certificate(data)),
         ("Cost", _figure(pictures, "cost") + _ledger(data)),
         ("Please cite", _citations(data)),
@@ -80,7 +82,7 @@ def _header(data: ReportData) -> str:
             (
                 "Mean energy",
                 str(best).removesuffix(" (error unknown)"),
-                f"{_kind(data)}; {_number(best.n_effective)} independent samples"
+                f"{_kind(data)}; {number(best.n_effective)} independent samples"
                 + ("" if isfinite(best.error) else "; error unknown"),
             )
         )
@@ -90,7 +92,7 @@ def _header(data: ReportData) -> str:
     tiles.append(
         (
             "Calls per independent sample",
-            _number(per_sample),
+            number(per_sample),
             f"{ledger.calls:,} reference calls in all",
         )
     )
@@ -113,7 +115,7 @@ def _header(data: ReportData) -> str:
     return (
         f"<h1>{_text(data.title)}</h1>\n"
         f'<p class="subtitle">{_formula(system.formula)} · {system.n_atoms} atoms · '
-        f"{_conditions(system)} · {_text(system.engine)}</p>\n"
+        f"{conditions(system)} · {_text(system.engine)}</p>\n"
         f'<div class="verdict {outcome}"><strong>{mark} Certificate {outcome}</strong>'
         f"<p>{_text(data.certificate.verdict)}</p>\n"
         f'<dl class="tiles">{definitions}</dl>'
@@ -122,9 +124,10 @@ def _header(data: ReportData) -> str:
     )
 
 
-def _conditions(system: SystemDescription) -> str:
-    pressure = "" if system.pressure is None else f", {_number(system.pressure)} GPa"
-    return f"{_number(system.temperature)} K{pressure}"
+def conditions(system: SystemDescription) -> str:
+    """Temperature and, where it was held, pressure."""
+    pressure = "" if system.pressure is None else f", {number(system.pressure)} GPa"
+    return f"{number(system.temperature)} K{pressure}"
 
 
 def _kind(data: ReportData) -> str:
@@ -139,11 +142,11 @@ def _sampled(data: ReportData) -> str:
     system = data.system
     rows = [
         ("Composition", f"{system.formula}, {system.n_atoms} atoms"),
-        ("Temperature", f"{_number(system.temperature)} K"),
+        ("Temperature", f"{number(system.temperature)} K"),
         ("Reference", system.engine),
     ]
     if system.pressure is not None:
-        rows.insert(2, ("Pressure", f"{_number(system.pressure)} GPa"))
+        rows.insert(2, ("Pressure", f"{number(system.pressure)} GPa"))
     lengths = np.linalg.norm(system.cell, axis=1)
     if (lengths > 0.0).all():
         a, b, c = system.cell / lengths[:, None]
@@ -177,7 +180,7 @@ def _proposals(data: ReportData) -> str:
                 f"{int((table.veto[chosen] != '').sum()):,}",
                 f"{int(table.accepted[chosen].sum()):,}",
                 f"{100.0 * table.accepted[chosen].mean():.1f} %",
-                f"{_number(float(table.trajectory_length[chosen].mean()))} fs",
+                f"{number(float(table.trajectory_length[chosen].mean()))} fs",
                 f"{error.std():.3g} meV/atom" if len(error) > 1 else "unknown",
             )
         )
@@ -199,11 +202,11 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     if data.energy is not None and isfinite(data.energy.value):
         rows += [
             ("Mean energy, the chain alone", f"{data.energy}, {_kind(data)}"),
-            ("Independent samples", _number(data.energy.n_effective)),
-            ("Autocorrelation time", f"{_number(data.energy.autocorrelation_time)} proposals"),
+            ("Independent samples", number(data.energy.n_effective)),
+            ("Autocorrelation time", f"{number(data.energy.autocorrelation_time)} proposals"),
         ]
     if data.sharpened_energy is not None:
-        samples = _number(data.sharpened_energy.n_effective)
+        samples = number(data.sharpened_energy.n_effective)
         rows.append(
             (
                 "Mean energy, sharpened by the guide's own chain",
@@ -242,7 +245,7 @@ def _shells(data: ReportData) -> str:
                 str(peak.mean_distance),
                 f"{peak.shell_end:.2f} Å",
                 neighbours,
-                _number(result.n_effective[pair]),
+                number(result.n_effective[pair]),
             )
         )
     heads = ("pair", "first peak at", "height", "mean distance", "shell ends at", "neighbours",
@@ -263,7 +266,7 @@ def _certificate(data: ReportData) -> str:
 def _check(check: Check) -> str:
     outcome, mark = OUTCOMES[check.passed]
     numbers = "; ".join(
-        f"{name}: {_number(value) if isinstance(value, float | int) else value}"
+        f"{name}: {number(value) if isinstance(value, float | int) else value}"
         for name, value in check.numbers.items()
     )
     return (
@@ -282,15 +285,15 @@ def _ledger(data: ReportData) -> str:
             ("Reference calls, production", f"{ledger.calls_produce:,}"),
             ("Calls that failed", f"{ledger.failures:,}"),
             ("Answers already in store", f"{ledger.cache_hits:,}"),
-            ("Calls per independent sample", _number(ledger.calls_per_independent_sample)),
+            ("Calls per independent sample", number(ledger.calls_per_independent_sample)),
             (
                 "The same, with the guide's own chain as control variate",
-                _number(ledger.calls_per_sharpened_sample),
+                number(ledger.calls_per_sharpened_sample),
             ),
-            ("Time in the reference", _duration(ledger.seconds_reference)),
-            ("Time in the guide", _duration(ledger.seconds_guide)),
-            ("Time in fits", _duration(ledger.seconds_fit)),
-            ("Overhead", _duration(ledger.seconds_overhead)),
+            ("Time in the reference", duration(ledger.seconds_reference)),
+            ("Time in the guide", duration(ledger.seconds_guide)),
+            ("Time in fits", duration(ledger.seconds_fit)),
+            ("Overhead", duration(ledger.seconds_overhead)),
         ]
     )
 
@@ -336,14 +339,16 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table><tbody>{body}</tbody></table>" if body else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time span with its unit."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2.0 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.3g} s"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits, or the whole number; `unknown` for NaN."""
     if isnan(value):
         return "unknown"
     if not isfinite(value) or abs(value) < 1000.0:

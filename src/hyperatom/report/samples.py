@@ -27,7 +27,7 @@ class LabelledFrames:
 
     def read(self, start: int, stop: int, step: int) -> Frames:
         """The frames start, start + step, ... before stop."""
-        store = LabelStore(self.path)
+        store = LabelStore(self.path, read_only=True)
         try:
             found = {}
             for key in dict.fromkeys(self.keys[start:stop:step]):

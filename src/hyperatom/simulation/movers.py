@@ -245,7 +245,7 @@ def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
         )
     # The latest first, evenly spread: sample i stands for its share of the chain.
     chosen = [keys[int((i + 0.5) * len(keys) / n_walkers)] for i in range(n_walkers)]
-    labels = LabelStore(directory.file("labels.db"))
+    labels = LabelStore(directory.file("labels.db"), read_only=True)
     try:
         found = [labels.get(key) for key in chosen]
     finally:

@@ -1,15 +1,18 @@
-"""How far a campaign is: everything the display and `hyperatom status` say, from its steps."""
+"""How far a campaign is: everything displays and `hyperatom status` say, from its steps."""
 
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
+from pathlib import Path
 
 import numpy as np
 
-from hyperatom.campaign.chain_store import Phase, Seconds, Step
-from hyperatom.campaign.settings import Settings
+from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
+from hyperatom.campaign.guide_chain import count_free_samples
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.units import MILLI
 
 WINDOW = 20
@@ -181,3 +184,21 @@ class Progress:
 
 def _spread(values: np.ndarray) -> float:
     return float(values.std()) if len(values) > 1 else nan
+
+
+def progress_of(path: Path) -> tuple[Settings, Progress]:
+    """How far the run on disk is; nobody's lock is needed, and nothing is written."""
+    directory = RunDirectory.open(path, lock=False)
+    settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    with np.load(directory.file("start.npz"), allow_pickle=False) as start:
+        n_atoms = len(start["numbers"])
+    if not directory.file("chain.db").exists():
+        return settings, Progress(settings, n_atoms)
+    chain = ChainStore(directory.file("chain.db"), read_only=True)
+    try:
+        # Seconds first: a step that arrives in between lacks only its wall time.
+        seconds = chain.seconds()
+        free = count_free_samples(directory.file("guide_chain.db"), chain.frozen())
+        return settings, Progress.of(settings, n_atoms, chain.steps(), seconds, free)
+    finally:
+        chain.close()
