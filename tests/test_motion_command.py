@@ -22,7 +22,7 @@ from hyperatom.dynamics.thermal_bath import Ramp
 from hyperatom.errors import HyperatomError, InputError
 from hyperatom.interchange.trajectory_files import read_trajectory
 from hyperatom.simulation import simulation as simulating
-from hyperatom.simulation.assembly import create, opened, stored_motion
+from hyperatom.simulation.assembly import all_walkers, create, opened, stored_motion
 from hyperatom.simulation.settings import load_motion_settings, template
 from hyperatom.simulation.simulation import Simulation, SimulationStopped, stretch_of
 from hyperatom.simulation.summary import drift
@@ -154,6 +154,21 @@ def test_the_command_writes_what_readers_take_and_says_numbers(folder):
     assert "hyperatom md --resume" in again.output
     finished = CliRunner().invoke(app, ["md", "--resume", "al-md"])
     assert finished.exit_code == 0
+
+
+def test_all_walkers_are_analysed_at_once(folder):
+    path = moved(folder, "swarm", walkers=3)
+    together = all_walkers(path)
+    own = [content(path, walker)[0].positions for walker in range(3)]
+    np.testing.assert_array_equal(together.frames(0, 39).positions, np.concatenate(own))
+    assert together.walkers.tolist() == [0] * 13 + [1] * 13 + [2] * 13
+    assert together.time_step == pytest.approx(10.0)
+    asked = ["analyse", str(path), "-w", "vacf", "--set", "vacf.longest=40"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    for command in ("status", "report", "watch"):
+        refused = CliRunner().invoke(app, [command, str(path)])
+        assert refused.exit_code == 2
+        assert "is a simulation of 'hyperatom md'" in refused.stderr
 
 
 def test_walkers_differ_and_threads_change_nothing(folder):

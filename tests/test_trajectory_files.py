@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.frames import FramesInMemory
+from hyperatom.frames import FramesInMemory, FramesInTurn
 from hyperatom.interchange.trajectory_files import read_trajectory
 from hyperatom.trajectory import Trajectory
 from hyperatom.units import FEMTOSECOND
@@ -253,6 +253,23 @@ def test_selection_and_chunks() -> None:
     np.testing.assert_array_equal(read, whole.source.read(2, 10, 3).positions)
     assert part.select(1).times.tolist() == [2.5, 4.0]
     assert part.configuration(2).positions.tolist() == read[2].tolist()
+
+
+def test_sources_in_turn_are_one_source() -> None:
+    x = np.random.default_rng(3).normal(size=(11, 2, 3))
+    whole = FramesInMemory(x, CELL, energies=np.arange(11.0))
+    parts = FramesInTurn(
+        tuple(
+            FramesInMemory(x[part], CELL, energies=np.arange(11.0)[part])
+            for part in (slice(0, 4), slice(4, 5), slice(5, 11))
+        )
+    )
+    assert len(parts) == 11
+    for start, stop, step in ((0, 11, 1), (1, 10, 3), (4, 5, 1), (3, 8, 2), (5, 7, 4)):
+        ours, theirs = parts.read(start, stop, step), whole.read(start, stop, step)
+        np.testing.assert_array_equal(ours.positions, theirs.positions)
+        np.testing.assert_array_equal(ours.energies, theirs.energies)
+        assert ours.velocities is None
 
 
 def test_configurations_with_swapped_species() -> None:

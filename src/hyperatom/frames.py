@@ -98,3 +98,35 @@ class SomeFrames:
         """The frames start, start + step, ... before stop."""
         part = self.chosen[start:stop:step]
         return self.source.read(part.start, part.stop, part.step)
+
+
+@dataclass(frozen=True, eq=False)
+class FramesInTurn:
+    """Several sources of the same atoms, one behind the other; all hold the same quantities."""
+
+    parts: tuple[FrameSource, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def read(self, start: int, stop: int, step: int) -> Frames:
+        """The frames start, start + step, ... before stop."""
+        wanted = range(start, stop, step)
+        found, first = [], 0
+        for part in self.parts:
+            own = [number - first for number in wanted if first <= number < first + len(part)]
+            if own:
+                found.append(part.read(own[0], own[-1] + 1, step))
+            first += len(part)
+
+        def joined(name: str) -> Array | None:
+            arrays = [getattr(one, name) for one in found]
+            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+        positions, cells = joined("positions"), joined("cells")
+        assert positions is not None
+        assert cells is not None
+        return Frames(
+            positions, cells, joined("velocities"), joined("forces"), joined("energies"),
+            joined("stresses"),
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 """Observation: what every observable returns, and the one way to draw it and to write it down."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -24,7 +25,8 @@ class Axis:
     @property
     def label(self) -> str:
         """As it stands beside a figure."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
+        unit = self.unit.replace("^2", "²").replace("^3", "³")
+        return f"{self.name} ({unit})" if unit else self.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +160,7 @@ class Observation:
             return axes
         for name in names or self.curves:
             one = self.curves[name]
-            (line,) = axes.plot(one.x, one.y, label=name.replace("-", "–"))
+            (line,) = axes.plot(one.x, one.y, label=in_print(name))
             band = 2.0 * np.nan_to_num(one.error)
             axes.fill_between(
                 one.x, one.y - band, one.y + band, color=line.get_color(), alpha=0.3, linewidth=0
@@ -172,6 +174,11 @@ class Observation:
     @property
     def _y(self) -> str:
         return _ascii(self.y.label)
+
+
+def in_print(name: str) -> str:
+    """The name of a curve as it stands beside a figure: a dash between species, `Si–O`."""
+    return re.sub(r"\b([A-Z][a-z]?)-(?=[A-Z][a-z]?\b)", r"\1–", name)
 
 
 def numbers(values: ArrayLike) -> list[float | None]:

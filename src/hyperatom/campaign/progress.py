@@ -61,6 +61,8 @@ class Progress:
         progress = cls(settings, n_atoms, free=free)
         for step in steps:
             progress.take(step, seconds.get((step.walker, step.number), Seconds()))
+        if progress.free_planned and 0 < progress.steps_planned <= progress.steps["produce"]:
+            progress.phase = "average"
         return progress
 
     def take(self, step: Step, seconds: Seconds) -> None:

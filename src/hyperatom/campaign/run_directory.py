@@ -94,6 +94,7 @@ class RunDirectory:
                 f"{path}/header.json is damaged ({problem}).",
                 "Restore it from a copy; the labels are safe in labels.db.",
             ) from problem
+        cls._recognise(path)
         if header.get("format") != FORMAT:
             raise RunDirectoryError(
                 f"{path} was written in format {header.get('format')} by hyperatom "
@@ -147,6 +148,16 @@ class RunDirectory:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    @staticmethod
+    def _recognise(path: Path) -> None:
+        """Raise `RunDirectoryError` where the directory is of another kind."""
+        if (path / "motion.db").is_file():
+            raise RunDirectoryError(
+                f"{path} is a simulation of 'hyperatom md', not a run of 'hyperatom run'.",
+                f"Look at it with 'hyperatom analyse {path}', or go on with 'hyperatom md --resume "
+                f"{path}'.",
+            )
 
     @staticmethod
     def _occupied(path: Path, input_text: str) -> str:

@@ -144,14 +144,18 @@ def open_source(
     kind: str,
     told: Callable[[float, str], None],
 ) -> "tuple[Trajectory, Held]":
-    """A run directory or a file, and what was held where that is known."""
+    """A run, a simulation or a file, and what was held where that is known."""
     from typing import get_args
 
     from hyperatom.interchange.trajectory_files import Watched, read_trajectory
     from hyperatom.report.samples import Held, run_samples
     from hyperatom.trajectory import Kind
 
-    if path.is_dir():
+    if (path / "motion.db").is_file():
+        from hyperatom.simulation.assembly import all_walkers
+
+        trajectory, held = all_walkers(path), Held()
+    elif path.is_dir():
         trajectory, held = run_samples(path)
     else:
         if kind not in get_args(Kind):

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from hyperatom.analysis.observation import Observation
+from hyperatom.analysis.observation import Observation, in_print
 from hyperatom.analysis.statistics import Array
 from hyperatom.errors import InputError
 from hyperatom.report.figures import INK, SERIES, STYLE
@@ -104,7 +104,7 @@ def draw(by_source: Mapping[str, Observation], experiment: Sequence[Experiment] 
                                   linewidth=0.6, label=one.name)  # fmt: skip
                 if experiment:
                     axes.legend()
-            axes.set_title(name.replace("-", "–"))
+            axes.set_title(in_print(name))
         for axes in panels[len(shown) :]:
             axes.set_visible(False)
         if len(by_source) > 1:

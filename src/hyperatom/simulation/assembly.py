@@ -10,8 +10,10 @@ log.txt         what happened when
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from hyperatom.campaign.assembly import (
@@ -22,6 +24,7 @@ from hyperatom.campaign.assembly import (
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
+from hyperatom.frames import FramesInTurn
 from hyperatom.simulation.equations import equations_of_motion
 from hyperatom.simulation.motion_store import MotionStore, StoredFrames
 from hyperatom.simulation.movers import Mover, exact_samples, make_mover
@@ -33,6 +36,10 @@ from hyperatom.trajectory import Trajectory
 
 class SimulationDirectory(RunDirectory):
     """The directory of a simulation."""
+
+    @staticmethod
+    def _recognise(path: Path) -> None:
+        """Any directory will do whose input can be read."""
 
     @staticmethod
     def _cure(path: Path) -> str:
@@ -143,6 +150,30 @@ def trajectory_of(
         times=[i * settings.sample_every for i in range(count)],  # type: ignore[arg-type]
         kind=settings.kind,
         origin=f"walker {walker} of {path}",
+    )
+
+
+def all_walkers(path: Path) -> Trajectory:
+    """The frames of all walkers of a simulation, one walker behind the other.
+
+    Raises `InputError` where one of them has no frame yet.
+    """
+    directory = SimulationDirectory.open(path, lock=False)
+    settings, starts = _kept(directory)
+    store = MotionStore(directory.file("motion.db"), read_only=True)
+    each = [
+        trajectory_of(path, settings, starts[0], store, walker)
+        for walker in range(settings.walkers)
+    ]
+    if len(each) == 1:
+        return each[0]
+    return replace(
+        each[0],
+        source=FramesInTurn(tuple(one.source for one in each)),
+        times=np.concatenate([np.asarray(one.times) for one in each]),
+        walkers=np.repeat(np.arange(len(each)), [len(one) for one in each]),
+        weights=np.ones(sum(map(len, each))),
+        origin=str(path),
     )
 
 

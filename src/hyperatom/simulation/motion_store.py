@@ -71,12 +71,13 @@ class MotionStore:
     """Frames and states of all walkers; safe from several threads of one process."""
 
     path: Path
+    read_only: bool = False
     _connection: sqlite3.Connection = field(init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         with Plainly(self.path):
-            self._connection = open_database(self.path, TABLES, "NORMAL")
+            self._connection = open_database(self.path, TABLES, "NORMAL", self.read_only)
 
     def add(
         self, walker: int, rows: list[Row], first: int, frames: Frames, state: MotionState
