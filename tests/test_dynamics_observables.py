@@ -255,7 +255,7 @@ def test_an_image_of_an_atom_is_another_atom() -> None:
     """One particle alone in a cell of 3 Å that moves by 1 Å: its six nearest images around it."""
     x = np.array([[[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]]])
     pair = trajectory([18], x, 3.0 * np.eye(3), times=np.array([0.0, 10.0]))
-    found = DistinctVanHove([10.0], r_max=2.5, bins=5).compute(pair).curves["10 fs"]
+    found = DistinctVanHove(10.0, r_max=2.5, bins=5).compute(pair).curves["10 fs"]
     shell = 4.0 / 3.0 * np.pi * np.diff(np.linspace(0.0, 2.5, 6) ** 3)
     np.testing.assert_allclose(found.y * shell / 27.0, [0, 0, 0, 0, 1])  # at (-2, 0, 0)
 

@@ -417,7 +417,7 @@ def test_inputs_in_documents_and_examples_are_valid():
     text = (root / "docs" / "dynamics.md").read_text()
     found = re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M)
     found += [path.read_text() for path in (root / "examples" / "dynamics").glob("*.yaml")]
-    assert len(found) == 3
+    assert len(found) == 4
     for one in found:
         assert load_motion_settings(one, "input").n_steps > 0
 

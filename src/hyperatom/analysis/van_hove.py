@@ -29,7 +29,7 @@ class VanHove:
     errors from the scatter among origins of time that do not overlap.
     """
 
-    times: Sequence[float] = (100.0, 1000.0)
+    times: Sequence[float] | float = (100.0, 1000.0)
     species: str = "all"
     r_max: float = 6.0
     bins: int = 120
@@ -42,7 +42,7 @@ class VanHove:
         edges = np.linspace(0.0, self.r_max, self.bins + 1)
         curves = {}
         with atom_series(trajectory, "positions", unwrap=True) as paths:
-            for time in self.times:
+            for time in np.atleast_1d(self.times):
                 lag = round(time / step)
                 rows = []
                 for start in _origins(trajectory, time, lag, ORIGINS):
@@ -75,7 +75,7 @@ class DistinctVanHove:
     from the scatter among origins of time that do not overlap.
     """
 
-    times: Sequence[float] = (0.0, 100.0, 1000.0)
+    times: Sequence[float] | float = (0.0, 100.0, 1000.0)
     centre: str = "all"
     neighbour: str = "all"
     r_max: float = 6.0
@@ -98,7 +98,7 @@ class DistinctVanHove:
         near = NeighborList(cutoff=self.r_max, full_list=True)
         curves = {}
         with atom_series(trajectory, "positions", unwrap=True, drift=False) as paths:
-            for time in self.times:
+            for time in np.atleast_1d(self.times):
                 lag = round(time / step)
                 rows = []
                 for start in _origins(trajectory, time, lag, PAIR_ORIGINS, smallest=0):

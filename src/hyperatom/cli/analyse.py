@@ -120,7 +120,8 @@ def analyse(
         found = {name: by_source for name, by_source in found.items() if by_source}
         if not found:
             raise InputError(
-                "None of the observables could be computed.", "; ".join(refused.values())
+                "None of the observables could be computed.",
+                " ".join(dict.fromkeys(refused.values())),
             )
         _write(found, measured, output, figures)
         for by_source in found.values():
