@@ -1,6 +1,6 @@
 """How fast observables are beside independent libraries, and what memory a long stream takes.
 
-    python benchmarks/analysis_speed.py [--quick] [--stream GB]
+    python benchmarks/analysis_speed.py [--quick] [--stream GB] [--folder SCRATCH]
 
 | figure                              | what                                                     |
 |-------------------------------------|----------------------------------------------------------|
@@ -8,9 +8,11 @@
 | analysis_speed.msd_over_mdanalysis  | MSD of 1,000 atoms x 100,000 frames: its time over ours  |
 | analysis_speed.rdf_seconds          | ours                                                     |
 | analysis_speed.msd_seconds          | ours                                                     |
-| analysis_speed.stream_memory        | most memory for the RDF of a file of --stream GB         |
+| analysis_speed.stream_memory        | most memory of the program during the RDF of --stream GB |
+| analysis_speed.stream_memory_on_top | how much of that came on top of what it had before       |
 
-Both sides read the same array in memory and use all cores. Needs `pip install hyperatom[peers]`.
+Both sides read the same array in memory and use all cores. Needs `pip install hyperatom[peers]`,
+and room for --stream GB in --folder (default: a temporary one), which is freed again.
 """
 
 import argparse
@@ -26,10 +28,10 @@ import numpy as np
 from figures import Figure, report
 from hyperatom.analysis.mean_squared_displacement import MeanSquaredDisplacement
 from hyperatom.analysis.radial_distribution import RadialDistribution
-from hyperatom.frames import FramesInMemory
-from hyperatom.trajectory import Trajectory
+from hyperatom.trajectory import FramesInMemory, Trajectory
 
 R_MAX, BINS = 10.0, 200
+STREAM_ATOMS = 10_000
 
 
 def liquid(n_atoms: int, n_frames: int) -> tuple[np.ndarray, float]:
@@ -90,24 +92,28 @@ def time_msd(n_atoms: int, n_frames: int) -> tuple[float, float]:
     return own, peer
 
 
-def stream(path: Path, gigabytes: float) -> None:
-    """In a process of its own: an RDF of a memory-mapped file; prints the most memory, MiB."""
-    n_atoms = 10_000
-    n_frames = int(gigabytes * 1e9 / (12 * n_atoms))
-    table = np.memmap(path, np.float32, "w+", shape=(n_frames, n_atoms, 3))
-    frames, edge = liquid(n_atoms, 8)
-    for start in range(0, n_frames, 8):
-        stop = min(start + 8, n_frames)
-        table[start:stop] = frames[: stop - start]
-    table.flush()
-    del table
+def write_stream(path: Path, gigabytes: float) -> int:
+    """A file of positions, float32, frame after frame; returns how many frames."""
+    n_frames = int(gigabytes * 1e9 / (12 * STREAM_ATOMS))
+    frames = liquid(STREAM_ATOMS, 8)[0].astype(np.float32)
+    with path.open("wb") as file:
+        for start in range(0, n_frames, 8):
+            file.write(frames[: min(8, n_frames - start)].tobytes())
+    return n_frames
+
+
+def stream(path: Path) -> None:
+    """In a process of its own: an RDF of a file; prints memory before, and at the most, MiB."""
+    edge = liquid(STREAM_ATOMS, 1)[1]
+    n_frames = path.stat().st_size // (12 * STREAM_ATOMS)
+    source = FramesFromFile(path, n_frames, STREAM_ATOMS, edge)
+    n = np.full(STREAM_ATOMS, 14)
+    whole = Trajectory(n, np.full(STREAM_ATOMS, 28.0), np.ones(3, bool), source)
+    RadialDistribution(4.0, 100).compute(whole.select(0, 2))  # what is loaded when first used
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    source = FramesFromFile(path, n_frames, n_atoms, edge)
-    n = np.full(n_atoms, 14)
-    whole = Trajectory(n, np.full(n_atoms, 28.0), np.ones(3, bool), source)
     RadialDistribution(4.0, 100).compute(whole)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print((after - before) / 1024.0)
+    print(before / 1024.0, after / 1024.0)
 
 
 class FramesFromFile:
@@ -130,22 +136,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the frames")
     parser.add_argument("--stream", type=float, default=5.0, help="GB")
+    parser.add_argument("--folder", type=Path, help="where the stream is put for a while")
     parser.add_argument("--stream-here", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.stream_here:
-        stream(given.stream_here, given.stream)
+        stream(given.stream_here)
         return
     part = 10 if given.quick else 1
     rdf, freud_time = time_rdf(10_000, 100 // part)
     msd, mda_time = time_msd(1_000, 100_000 // part)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        command = [sys.executable, __file__, "--stream", str(given.stream / part),
-                   "--stream-here", str(Path(folder) / "positions")]  # fmt: skip
-        memory = float(subprocess.run(command, capture_output=True, check=True).stdout)
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        path = Path(folder) / "positions"
+        n_frames = write_stream(path, given.stream / part)
+        command = [sys.executable, __file__, "--stream-here", str(path)]
+        clock = time.perf_counter()
+        told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        streamed = time.perf_counter() - clock
+    before, most = map(float, told.split())
     details = {
         "rdf": {"freud_seconds": freud_time, "r_max": R_MAX, "bins": BINS},
         "msd": {"mdanalysis_seconds": mda_time},
-        "stream": {"gigabytes": given.stream / part},
+        "stream": {
+            "gigabytes": given.stream / part,
+            "frames": n_frames,
+            "atoms": STREAM_ATOMS,
+            "seconds": streamed,
+            "mebibytes_before": before,
+        },
         "quick": given.quick,
     }
     report(
@@ -154,7 +171,8 @@ def main() -> None:
             Figure("analysis_speed.msd_over_mdanalysis", mda_time / msd),
             Figure("analysis_speed.rdf_seconds", rdf, "s"),
             Figure("analysis_speed.msd_seconds", msd, "s"),
-            Figure("analysis_speed.stream_memory", memory, "MiB"),
+            Figure("analysis_speed.stream_memory", most, "MiB"),
+            Figure("analysis_speed.stream_memory_on_top", most - before, "MiB"),
         ],
         "analysis_speed",
         details,

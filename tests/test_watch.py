@@ -398,7 +398,7 @@ def test_watching_a_real_run_that_is_killed_and_resumed(tmp_path: Path) -> None:
             assert page.complaints == []
             assert all(a.startswith((address, "data:")) for a in page.requested)
         look.send_signal(signal.SIGINT)
-        assert look.wait(30) == 0
+        assert look.wait(60) == 0
         assert "The page has ended." in look.stdout.read()
     finally:
         for process in (first, look):

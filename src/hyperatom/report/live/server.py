@@ -96,9 +96,9 @@ class Watch:
                 self._publish({**self._content, "problem": f"The run cannot be read: {problem}."})
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; a figure that it draws is not waited for long."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(2.0)
 
 
 def _sign(path: Path) -> object:
