@@ -165,13 +165,16 @@ def create(text: str, source: Path, path: Path) -> None:
     ensemble_of(settings, start)
     check_moves(settings.sampling, start)
     # Starting the engine once shows whether it is installed and takes its keywords.
-    make_reference(settings, start, None, 1).close()
-    if settings.reference.cheap is not None:
-        raise InputError(
-            "Campaigns do not screen with a cheaper engine yet, and the input names one "
-            "(reference.cheap).",
-            "Take it away; from Python a pair of engines works: see docs/engines.md.",
-        )
+    engine = make_reference(settings, start, None, 1)
+    engine.close()
+    cheap = make_cheap_reference(settings, start, None, 1)
+    if cheap is not None:
+        cheap.close()
+        if cheap.identity == engine.identity:
+            raise InputError(
+                "The cheap engine of the pair is the expensive one: it would refuse nothing.",
+                "Give 'reference.cheap' another engine or cheaper settings, or take it away.",
+            )
     check_baseline(settings, source.parent, start)
     for one in settings.labels:
         store_path(source.parent / one)
@@ -273,8 +276,14 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         closing.extend(other.close for other in others)
         reference = StoredReference(farm, labels, others=others)
         workers = walkers_at_a_time(settings)
+        # It answers fast, and here: a farm is for the expensive one.
+        screen = make_cheap_reference(settings, start, directory.file("cheap-engines"), workers)
+        cheap = None
+        if screen is not None:
+            closing.append(screen.close)
+            cheap = StoredReference(screen, labels, others=others)
         yield Campaign(
-            settings, directory, chain, free, reference, learner, start, monitor, workers
+            settings, directory, chain, free, reference, learner, start, monitor, workers, cheap
         )
     finally:
         for close in reversed(closing):

@@ -80,7 +80,7 @@ class Sampled:
 
 
 def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) -> Sampled | None:
-    """Production and the guide's chain as far as they are on disk; None before the guide's chain.
+    """Production and the guide's chain as far as they are on disk; None where that is too short.
 
     `temperature` in K.
     """
@@ -117,6 +117,8 @@ def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) 
     heard = np.array([[words[key] for key in pair] for pair in labels])
     inside = heard[:, :, 1] <= frozen["largest_error"]
     free = [guide_chain.samples(frozen["guide"], walker) for walker in sorted(latest)]
+    if min(len(one) for one, _, _ in free) <= BURN_IN:
+        return None
     return Sampled(
         Judgements(
             np.stack([accepted, 1.0 - accepted], axis=1),

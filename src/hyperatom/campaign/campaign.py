@@ -22,7 +22,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,9 +78,10 @@ class Campaign:
     start: Configuration
     monitor: Monitor
     workers: int = 1
+    cheap: StoredReference | None = None
 
     def __post_init__(self) -> None:
-        self.stepper = Stepper(self.settings, self.start, self.reference)
+        self.stepper = Stepper(self.settings, self.start, self.reference, self.cheap)
         self.ensemble = self.stepper.ensemble
         self.walkers = range(self.settings.walkers)
         self.schedule = Schedule(self.settings)
@@ -88,6 +89,7 @@ class Campaign:
 
     def run(self) -> None:
         """Go on from wherever the chain on disk ends, to the end."""
+        self._name_engines()
         for step in self.chain.steps():
             self.schedule.take_note(step)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="walker") as pool:
@@ -101,6 +103,19 @@ class Campaign:
                 self._thaw()
             self._produce(pool)
             self._average(pool)
+
+    def close_engines(self) -> None:
+        """End what they are computing, so that the campaign stops at once."""
+        self.reference.close()
+        if self.cheap is not None:
+            self.cheap.close()
+
+    def _name_engines(self) -> None:
+        """Whose labels are whose, for those who read the run without starting an engine."""
+        engines = {"reference": self.reference.identity}
+        if self.cheap is not None:
+            engines["cheap"] = self.cheap.identity
+        self.chain.add([], {"engines": json.dumps(engines)})
 
     # -- learn ---------------------------------------------------------------------------------
 
@@ -218,6 +233,10 @@ class Campaign:
         """What is proposed from the freeze on; errors as for `frozen_path`."""
         return frozen_move(self.frozen_path(), self.settings.sampling)
 
+    def production_move(self) -> Proposal:
+        """The same, as the cheap engine of a pair lets it pass; errors as for `frozen_path`."""
+        return self.stepper.screened(self.frozen_move(), "replay")
+
     def frozen_path(self) -> GuidedTrajectory:
         """The guided trajectories as they were frozen.
 
@@ -260,6 +279,7 @@ class Campaign:
         for walker in self.walkers:
             step = self.chain.last(walker)
             assert step is not None
+            self.stepper.require_cheap_word(states[walker], walker)
             submit(walker, step.number + 1)
         try:
             while waiting:
@@ -277,7 +297,7 @@ class Campaign:
     # -- average -------------------------------------------------------------------------------
 
     def _average(self, pool: Executor) -> None:
-        n_samples = self.settings.produce.free_samples
+        n_samples = self.settings.free_samples
         if n_samples == 0:
             return
         self.monitor.phase("average", self.schedule)
@@ -355,8 +375,7 @@ class Campaign:
 
     def _keep(self, moved: list[Moved], fit: float = 0.0) -> None:
         steps = [
-            (step, Seconds(spent.guide, fit, spent.reference, spent.total + fit))
-            for _, step, spent in moved
+            (step, replace(spent, fit=fit, total=spent.total + fit)) for _, step, spent in moved
         ]
         self.chain.add(steps)
         for step, seconds in steps:

@@ -87,6 +87,7 @@ class Seconds:
     fit: float = 0.0
     reference: float = 0.0
     total: float = 0.0
+    cheap: float = 0.0
 
 
 @dataclass

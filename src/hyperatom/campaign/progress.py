@@ -131,7 +131,7 @@ class Progress:
     @property
     def free_planned(self) -> int:
         """Samples of the guide alone, over all walkers."""
-        return self.settings.walkers * self.settings.produce.free_samples
+        return self.settings.walkers * self.settings.free_samples
 
     def acceptance(self) -> tuple[float, int]:
         """Acceptance and the number of proposals behind it.

@@ -2,17 +2,21 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hyperatom.campaign.chain_store import Phase, Seconds, Step
 from hyperatom.campaign.ensemble import ensemble_of
+from hyperatom.campaign.noise import penalty_of, require_agreement
 from hyperatom.campaign.settings import Settings
+from hyperatom.campaign.states import States
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposal, Proposed
 from hyperatom.errors import ReferenceFailure, RunDirectoryError
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
+from hyperatom.sampling.delayed_acceptance import Screened
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 from hyperatom.sampling.prefetch import Prefetch
 from hyperatom.structures.crystals import rattle
@@ -35,14 +39,18 @@ class Stepper:
     settings: Settings
     start: Configuration
     reference: StoredReference
+    cheap: StoredReference | None = None
 
     def __post_init__(self) -> None:
         self.ensemble = ensemble_of(self.settings, self.start)
+        self.penalty = penalty_of(self.settings)
+        self.states = States(self.reference.store, self.start)
 
     def begin(self, walker: int) -> Moved:
         """A walker's step 0: the starting configuration, a little displaced, and its label.
 
-        Raises `ReferenceFailure` where the reference has no answer for it.
+        Raises `ReferenceFailure` where the reference has no answer for it, and `InputError` where
+        it gives no standard error that the input asks for, or one that it does not.
         """
         rng = random_numbers(self.settings.seed, walker, 0)
         configuration = rattle(self.start, self.settings.learn.rattle, rng)
@@ -54,6 +62,7 @@ class Stepper:
                 f"The reference has no answer for the starting configuration: {failure.problem}",
                 failure.cure or "Start from a configuration that the engine converges for.",
             ) from failure
+        require_agreement(self.settings, evaluation)
         seconds = time.perf_counter() - clock
         key = self.reference.key(configuration)
         step = Step(
@@ -91,22 +100,25 @@ class Stepper:
         With `ahead`, labels of steps that may follow are asked for meanwhile.
         """
         clock = time.perf_counter()
+        who = f"walker {walker}, step {number}"
         if ahead is None:
             rng = random_numbers(self.settings.seed, walker, number)
-            proposed = proposal.propose(state.configuration, rng)
+            move = self.screened(proposal, who) if phase == "produce" else proposal
+            proposed = move.propose(state.configuration, rng)
             spent_guide = time.perf_counter() - clock
         else:
             proposed, rng, spent_guide = ahead.propose(number, state.configuration)
-        timed = _Timed(self.reference, f"walker {walker}, step {number}")
-        after, transition = metropolis(state, proposed, timed, self.ensemble, rng)
+        timed = _Timed(self.reference, who)
+        after, transition = metropolis(state, proposed, timed, self.ensemble, rng, self.penalty)
         if ahead is not None:
             ahead.settle(transition)
+        record, spent_cheap = self._with_cheap_label(proposed)
         step = Step(
             walker=walker,
             number=number,
             phase=phase,
             guide=guide,
-            record=proposed.record,
+            record=record,
             log_ratio=proposed.log_ratio,
             veto=proposed.veto or "",
             failure=transition.failure or "",
@@ -119,14 +131,16 @@ class Stepper:
             state_energy=after.evaluation.energy,
         )
         total = time.perf_counter() - clock
-        return after, step, Seconds(guide=spent_guide, reference=timed.seconds, total=total)
+        spent_guide = max(0.0, spent_guide - spent_cheap)
+        seconds = Seconds(spent_guide, 0.0, timed.seconds, total, spent_cheap)
+        return after, step, seconds
 
     def prefetch(self, walker: int, proposal: Proposal, last: int) -> Prefetch | None:
         """What looks ahead along a walker's chain to step `last`; None where it is not wanted."""
         if self.settings.farm.ahead == 0:
             return None
         return Prefetch(
-            proposal,
+            self.screened(proposal, f"walker {walker}, on the way"),
             self.reference,
             lambda number: random_numbers(self.settings.seed, walker, number),
             self.settings.farm.ahead,
@@ -147,16 +161,48 @@ class Stepper:
 
         Raises `RunDirectoryError` where its label is missing.
         """
-        label = self.reference.store.get(step.state_label)
-        if label is None:
+        state = self.states.get(step.state_label)
+        if state is None:
             raise RunDirectoryError(
                 f"labels.db lacks the configuration of walker {step.walker}.",
                 "Restore labels.db from a copy, or start a new run.",
             )
-        # Masses are not part of a label's identity; those of the campaign move the atoms.
-        there = label.configuration
-        configuration = self.start.with_cell(there.positions, there.cell)
-        return ChainState(configuration, label.evaluation)
+        return state
+
+    # -- the cheap engine of a pair ------------------------------------------------------------
+
+    def screened(self, proposal: Proposal, who: str) -> Proposal:
+        """What of a proposal the cheap engine lets pass; all of it without one."""
+        if self.cheap is None:
+            return proposal
+        return Screened(proposal, _Timed(self.cheap, who), self.ensemble)
+
+    def require_cheap_word(self, state: ChainState, walker: int) -> None:
+        """Raise `ReferenceFailure` where the cheap engine has no energy for the present state.
+
+        No move could ever pass its screen.
+        """
+        if self.cheap is None:
+            return
+        try:
+            self.cheap.evaluate(state.configuration, f"walker {walker}, begin of production")
+        except ReferenceFailure as failure:
+            raise ReferenceFailure(
+                f"The cheap engine has no answer where walker {walker} is to begin producing: "
+                f"{failure.problem}",
+                "Give it settings that converge, or take 'reference.cheap' away, in a new run that "
+                "shares the labels of this one.",
+            ) from failure
+
+    def _with_cheap_label(self, proposed: Proposed) -> tuple[dict[str, Any], float]:
+        """The record with the key of the cheap engine's label, and the seconds that it took."""
+        screens = proposed.record.get("screens")
+        if self.cheap is None or not screens or screens[0]["energy_after"] is None:
+            return proposed.record, 0.0
+        key = self.cheap.key(proposed.configuration)
+        label = self.cheap.store.get(key)
+        seconds = 0.0 if label is None else label.seconds
+        return {**proposed.record, "cheap_label": key}, seconds
 
 
 @dataclass(frozen=True)

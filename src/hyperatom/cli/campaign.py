@@ -55,7 +55,11 @@ def validate(
         settings = load_settings(text, str(file))
         typer.echo("settings       fine")
         from hyperatom.campaign.advice import acceptance_in_words
-        from hyperatom.campaign.assembly import make_reference, starting_configuration
+        from hyperatom.campaign.assembly import (
+            make_cheap_reference,
+            make_reference,
+            starting_configuration,
+        )
         from hyperatom.campaign.ensemble import ensemble_of
         from hyperatom.campaign.moves import check_moves
 
@@ -70,6 +74,11 @@ def validate(
             seconds = reference.evaluate(configuration).seconds if call else None
         finally:
             reference.close()
+        cheap = make_cheap_reference(settings, configuration, None, 1)
+        if cheap is not None:
+            assert settings.reference.cheap is not None
+            cheap.close()
+            typer.echo(f"cheap engine   {settings.reference.cheap.calculator} starts")
         typer.echo(f"forecast       {_forecast(settings, seconds)}")
         typer.echo(f"acceptance     {acceptance_in_words(settings, configuration.n_atoms)}")
         typer.echo(f"Next: hyperatom run {file}")
@@ -196,7 +205,7 @@ def _sample(path: Path) -> None:
 
         def stop() -> None:
             display.close()
-            campaign.reference.close()
+            campaign.close_engines()
 
         with stoppable(stop, path), display:
             campaign.run()

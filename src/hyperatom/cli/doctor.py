@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +14,9 @@ from hyperatom.cli.problems import plainly
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hyperatom.campaign.settings import Settings
+    from hyperatom.campaign.settings import EngineSettings, Settings
     from hyperatom.configuration import Configuration
+    from hyperatom.references.ase_calculator import AseReference
     from hyperatom.references.doctor.finding import Finding
 
 FAULTS = 1
@@ -58,20 +59,44 @@ def doctor(
 def _findings(
     settings: "Settings", start: "Configuration", watch: "Callable[[int, int], None]"
 ) -> "Iterator[Finding]":
+    """Of the engine; of both, each under its name, where the input names a pair."""
+    from hyperatom.campaign.assembly import make_cheap_reference, make_reference
+
+    wanted = settings.reference
+    produced = settings.walkers * settings.produce.proposals
+    planned = settings.learn.calls + produced
+    if wanted.cheap is None:
+        yield from _examined(settings, start, watch, wanted, make_reference, planned)
+        return
+    for name, engine, make, calls in (
+        ("expensive", wanted, make_reference, planned),
+        ("cheap", wanted.cheap, make_cheap_reference, produced + settings.walkers),
+    ):
+        for finding in _examined(settings, start, watch, engine, make, calls):
+            yield replace(finding, question=f"{name}: {finding.question}")
+
+
+def _examined(
+    settings: "Settings",
+    start: "Configuration",
+    watch: "Callable[[int, int], None]",
+    wanted: "EngineSettings",
+    make: "Callable[..., AseReference | None]",
+    planned_calls: int,
+) -> "Iterator[Finding]":
     import os
 
-    from hyperatom.campaign.assembly import make_reference
     from hyperatom.errors import HyperatomError
     from hyperatom.references.doctor.examination import calls_needed, examine
     from hyperatom.references.doctor.finding import Finding, Patient
     from hyperatom.units import BOLTZMANN
 
-    wanted = settings.reference
     try:
-        reference = make_reference(settings, start, None, 1)
+        reference = make(settings, start, None, 1)
     except HyperatomError as problem:
         yield Finding("engine", "fault", problem.problem, problem.cure)
         return
+    assert reference is not None
     with reference:
         version = json.loads(reference.identity)["version"]
         yield Finding("engine", "fine", f"{wanted.calculator}: {version}")
@@ -80,8 +105,8 @@ def _findings(
             configuration=start,
             thermal_energy=BOLTZMANN * settings.temperature,
             cutoff=settings.guide.cutoff,
-            mesh=_mesh(settings, start),
-            planned_calls=settings.learn.calls + settings.walkers * settings.produce.proposals,
+            mesh=_mesh(wanted, start),
+            planned_calls=planned_calls,
             at_once=min(settings.walkers, os.cpu_count() or 1),
             time_out=wanted.time_out,
         )
@@ -90,13 +115,12 @@ def _findings(
         yield from examine(patient)
 
 
-def _mesh(settings: "Settings", start: "Configuration") -> tuple[int, int, int] | None:
+def _mesh(wanted: "EngineSettings", start: "Configuration") -> tuple[int, int, int] | None:
     """The mesh of k-points, None where it is not for us to know."""
     from hyperatom.campaign.assembly import engine_preset
     from hyperatom.references.engine_catalogue import ANY_CALCULATOR
     from hyperatom.references.k_points import fixed_mesh
 
-    wanted = settings.reference
     if wanted.calculator.startswith(ANY_CALCULATOR) or {"kpts", "ngkpt"} & set(wanted.keywords):
         return None
     if not engine_preset(wanted).has_k_points:

@@ -69,6 +69,24 @@ _ALL = (
         "https://doi.org/10.1073/pnas.0407950101",
     ),
     Citation(
+        "delayed acceptance",
+        "J. A. Christen and C. Fox, Markov chain Monte Carlo using an approximation, J. Comput. "
+        "Graph. Stat. 14, 795 (2005).",
+        "https://doi.org/10.1198/106186005X76983",
+    ),
+    Citation(
+        "penalty method",
+        "D. M. Ceperley and M. Dewing, The penalty method for random walks with uncertain "
+        "energies, J. Chem. Phys. 110, 9812 (1999).",
+        "https://doi.org/10.1063/1.478034",
+    ),
+    Citation(
+        "pseudo-marginal Monte Carlo",
+        "C. Andrieu and G. O. Roberts, The pseudo-marginal approach for efficient Monte Carlo "
+        "computations, Ann. Stat. 37, 697 (2009).",
+        "https://doi.org/10.1214/07-AOS574",
+    ),
+    Citation(
         "equilibration detection",
         "J. D. Chodera, A simple method for automated equilibration detection in molecular "
         "simulations, J. Chem. Theory Comput. 12, 1799 (2016).",

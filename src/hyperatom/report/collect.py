@@ -1,7 +1,7 @@
 """Reads a run directory into what a report shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,12 @@ from hyperatom.campaign.assembly import engine_preset, load_configuration
 from hyperatom.campaign.averages import Sampled, gather
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
-from hyperatom.campaign.ensemble import in_words
+from hyperatom.campaign.ensemble import ensemble_of, in_words
 from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.campaign.settings import EngineSettings, Settings, load_settings
+from hyperatom.campaign.states import States
 from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.label_store import LabelStore
@@ -76,8 +78,9 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
     labels = LabelStore(directory.file("labels.db"), read_only=True)
     try:
         steps = chain.steps()
+        engines = json.loads(chain.fact("engines") or "{}")
         produced = _produced(steps)
-        energy = _energy(produced, start.n_atoms)
+        energy = _energy(produced, settings, States(labels, start))
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
         shown = _latest(steps) if live else produced
@@ -96,7 +99,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
                 cell=start.cell,
                 temperature=settings.temperature,
                 pressure=settings.pressure,
-                engine=_engine(labels, settings),
+                engine=_engine(labels, engines, settings),
                 versions=directory.header["versions"],
             ),
             proposals=_table(
@@ -108,7 +111,14 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             energy=energy,
             sharpened_energy=sharpened,
             radial_distribution=structure,
-            ledger=_ledger(steps, chain.seconds(), produced, energy, sharpened),
+            ledger=_ledger(
+                steps,
+                chain.seconds(),
+                produced,
+                energy,
+                sharpened,
+                _cheap_calls(labels, engines),
+            ),
             certificate=certificate,
             citations=_citations(settings),
             input_text=directory.input_text,
@@ -151,9 +161,25 @@ def _sampled(directory: RunDirectory, chain: ChainStore, settings: Settings) -> 
         store.close()
 
 
-def _energy(produced: Sequence[Sequence[Step]], n_atoms: int) -> Estimate | None:
-    series = [np.array([step.state_energy / n_atoms for step in walker]) for walker in produced]
-    return estimate_mean(series, "eV/atom", "exact") if series else None
+def _energy(
+    produced: Sequence[Sequence[Step]], settings: Settings, states: States
+) -> Estimate | None:
+    if not produced:
+        return None
+    if settings.reference.standard_errors:
+        ensemble = ensemble_of(settings, states.start)
+
+        def energy(step: Step) -> float:
+            state = states.get(step.state_label)
+            assert state is not None
+            return unbiased_energy(settings, ensemble, state)
+    else:
+
+        def energy(step: Step) -> float:
+            return step.state_energy
+
+    series = [np.array([energy(step) for step in walker]) for walker in produced]
+    return estimate_mean([one / states.start.n_atoms for one in series], "eV/atom", "exact")
 
 
 def _configurations(
@@ -259,11 +285,13 @@ def _ledger(
     produced: Sequence[Sequence[Step]],
     energy: Estimate | None,
     sharpened: Estimate | None,
+    calls_cheap: int,
 ) -> Ledger:
     guide = sum(one.guide for one in seconds.values())
     fit = sum(one.fit for one in seconds.values())
     reference = sum(one.reference for one in seconds.values())
     total = sum(one.total for one in seconds.values())
+    cheap = sum(one.cheap for one in seconds.values())
     asked = sum(step.asked for walker in produced for step in walker)
 
     def calls_per_sample(average: Estimate | None) -> float:
@@ -277,9 +305,11 @@ def _ledger(
         seconds_guide=guide,
         seconds_fit=fit,
         seconds_reference=reference,
-        seconds_overhead=max(0.0, total - guide - fit - reference),
+        seconds_overhead=max(0.0, total - guide - fit - reference - cheap),
         calls_per_independent_sample=calls_per_sample(energy),
         calls_per_sharpened_sample=calls_per_sample(sharpened),
+        calls_cheap=calls_cheap,
+        seconds_cheap=cheap,
     )
 
 
@@ -292,12 +322,19 @@ def _certificate(directory: RunDirectory) -> Certificate:
 
 
 def _citations(settings: Settings) -> tuple[Citation, ...]:
-    preset = engine_preset(settings.reference)
-    found = citations_of(METHODS)
-    if not preset.citation:
-        return found
-    address = f"https://doi.org/{preset.doi}"
-    return (*found, Citation(settings.reference.calculator, preset.citation, address))
+    found = list(citations_of(METHODS))
+    if settings.reference.standard_errors:
+        found += citations_of(("penalty method", "pseudo-marginal Monte Carlo"))
+    engines: list[EngineSettings] = [settings.reference]
+    if settings.reference.cheap is not None:
+        found += citations_of(("delayed acceptance",))
+        engines.append(settings.reference.cheap)
+    for engine in engines:
+        preset = engine_preset(engine)
+        if preset.citation:
+            address = f"https://doi.org/{preset.doi}"
+            found.append(Citation(engine.calculator, preset.citation, address))
+    return tuple(found)
 
 
 def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
@@ -325,11 +362,26 @@ def _formula(start: Configuration) -> str:
     return str(to_ase(start).get_chemical_formula())
 
 
-def _engine(labels: LabelStore, settings: Settings) -> str:
-    """The engine in words, from the identity of what it said."""
-    identity = next((str(label.identity) for label in labels), None)
+def _cheap_calls(labels: LabelStore, engines: Mapping[str, str]) -> int:
+    """Calls of the cheap engine of a pair, failed ones too."""
+    identity = engines.get("cheap")
+    if identity is None:
+        return 0
+    return labels.count(identity) + labels.count_failures(identity)
+
+
+def _engine(labels: LabelStore, engines: Mapping[str, str], settings: Settings) -> str:
+    """The engine in words, from its identity; both of a pair."""
+    # Runs of earlier versions do not name their engines, and have one.
+    identity = engines.get("reference") or next((str(label.identity) for label in labels), None)
     if identity is None:
         return settings.reference.calculator
+    told = _identity_in_words(identity)
+    cheap = engines.get("cheap")
+    return told if cheap is None else f"{told}, screened by {_identity_in_words(cheap)}"
+
+
+def _identity_in_words(identity: str) -> str:
     content = json.loads(identity)
     keywords = ", ".join(f"{name} {value}" for name, value in content["keywords"].items())
     return f"{content['calculator']} ({keywords}), {content['version']}"

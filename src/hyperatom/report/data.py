@@ -108,7 +108,8 @@ class Ledger:
     """What the run has cost: numbers of calls, and wall seconds.
 
     `calls_per_independent_sample` is that of the chain alone, `calls_per_sharpened_sample` with the
-    guide's own chain as control variate; NaN as long as unknown.
+    guide's own chain as control variate; NaN as long as unknown. Calls of the cheap engine of a
+    pair are counted apart, and in none of the other numbers.
     """
 
     calls_learn: int
@@ -121,6 +122,8 @@ class Ledger:
     seconds_overhead: float
     calls_per_independent_sample: float
     calls_per_sharpened_sample: float = nan
+    calls_cheap: int = 0
+    seconds_cheap: float = 0.0
 
     @property
     def calls(self) -> int:

@@ -279,6 +279,10 @@ def _check(check: Check) -> str:
 
 def _ledger(data: ReportData) -> str:
     ledger = data.ledger
+    cheap = [
+        ("Calls of the cheap engine", f"{ledger.calls_cheap:,}"),
+        ("Time in the cheap engine", duration(ledger.seconds_cheap)),
+    ]
     return _pairs(
         [
             ("Reference calls, learning", f"{ledger.calls_learn:,}"),
@@ -294,6 +298,7 @@ def _ledger(data: ReportData) -> str:
             ("Time in the guide", duration(ledger.seconds_guide)),
             ("Time in fits", duration(ledger.seconds_fit)),
             ("Overhead", duration(ledger.seconds_overhead)),
+            *(cheap if ledger.calls_cheap else ()),
         ]
     )
 

@@ -1,5 +1,6 @@
 """The samples of a run directory as a trajectory: a Monte Carlo chain, without a clock."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import numpy as np
 
 from hyperatom.campaign.assembly import load_configuration
 from hyperatom.campaign.counted import produced_labels
+from hyperatom.campaign.ensemble import ensemble_of
+from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.errors import RunDirectoryError
 from hyperatom.frames import Frames
+from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
+from hyperatom.sampling.metropolis import ChainState
 from hyperatom.trajectory import Trajectory
 
 
@@ -21,6 +26,7 @@ class LabelledFrames:
 
     path: Path
     keys: tuple[str, ...] = field(repr=False)
+    energy_of: Callable[[Label], float] = lambda label: label.evaluation.energy
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -46,7 +52,7 @@ class LabelledFrames:
             np.stack([label.configuration.positions for label in labels]),
             np.stack([label.configuration.cell for label in labels]),
             forces=np.stack([label.evaluation.forces for label in labels]),
-            energies=np.array([label.evaluation.energy for label in labels]),
+            energies=np.array([self.energy_of(label) for label in labels]),
             stresses=np.stack(given) if len(given) == len(labels) else None,
         )
 
@@ -69,7 +75,13 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     start = load_configuration(directory.file("start.npz"))
     walkers = produced_labels(directory)
     keys = tuple(key for walker in walkers for key in walker)
-    source = LabelledFrames(directory.file("labels.db"), keys)
+    ensemble = ensemble_of(settings, start)
+
+    def energy(label: Label) -> float:
+        state = ChainState(label.configuration, label.evaluation)
+        return unbiased_energy(settings, ensemble, state)
+
+    source = LabelledFrames(directory.file("labels.db"), keys, energy)
     owners = [walker for walker, counted in enumerate(walkers) for _ in counted]
     trajectory = Trajectory(
         start.numbers, start.masses, start.periodic, source, None, np.array(owners),

@@ -112,7 +112,7 @@ def _judge(
     evaluation: Evaluation | None = None
     present: Evaluation | None = None
     failure: str | None = None
-    log_acceptance = -math.inf
+    judged = -math.inf
     if proposed.veto is None:
         try:
             evaluation = reference.evaluate(proposed.configuration)
@@ -122,24 +122,38 @@ def _judge(
         except ReferenceFailure as problem:
             failure = str(problem)
         else:
-            before = state.evaluation if present is None else present
-            log_acceptance = (
-                ensemble.log_density(proposed.configuration, evaluation)
-                - ensemble.log_density(state.configuration, before)
-                + proposed.log_ratio
-            )
-            if penalty is not None:
-                paid_back = penalty.log_penalty(state.configuration, before, ensemble)
-                log_acceptance += -paid_back if penalty.ask_again else paid_back
-                log_acceptance -= penalty.log_penalty(proposed.configuration, evaluation, ensemble)
-    accepted = accepts(uniform, log_acceptance)
+            before = state if present is None else ChainState(state.configuration, present)
+            there = ChainState(proposed.configuration, evaluation)
+            judged = log_acceptance(before, there, proposed.log_ratio, ensemble, penalty)
+    accepted = accepts(uniform, judged)
     if accepted:
         assert evaluation is not None
         state = ChainState(proposed.configuration, evaluation)
-    transition = Transition(
-        proposed, evaluation, failure, log_acceptance, uniform, accepted, present
-    )
+    transition = Transition(proposed, evaluation, failure, judged, uniform, accepted, present)
     return state, transition
+
+
+def log_acceptance(
+    state: ChainState,
+    proposed: ChainState,
+    log_ratio: float,
+    ensemble: Ensemble,
+    penalty: Penalty | None,
+) -> float:
+    """log pi(x') - log pi(x) + log ratio, with what a `penalty` takes and pays back.
+
+    Raises `InputError` where the penalty finds no standard error.
+    """
+    judged = (
+        ensemble.log_density(proposed.configuration, proposed.evaluation)
+        - ensemble.log_density(state.configuration, state.evaluation)
+        + log_ratio
+    )
+    if penalty is not None:
+        paid_back = penalty.log_penalty(state.configuration, state.evaluation, ensemble)
+        judged += -paid_back if penalty.ask_again else paid_back
+        judged -= penalty.log_penalty(proposed.configuration, proposed.evaluation, ensemble)
+    return judged
 
 
 def accepts(uniform: float, log_acceptance: float) -> bool:

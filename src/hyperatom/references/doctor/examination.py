@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from hyperatom.errors import ReferenceFailure
 from hyperatom.references.doctor.finding import Finding, Patient
 from hyperatom.references.doctor.forecast import forecast
-from hyperatom.references.doctor.repeats import order, precision, rotation, translation
+from hyperatom.references.doctor.repeats import (
+    order,
+    precision,
+    rotation,
+    standard_error,
+    translation,
+)
 from hyperatom.references.doctor.slopes import forces_and_noise, stress
 from hyperatom.references.doctor.surroundings import cell_widths, periodicity
 
@@ -36,6 +42,14 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield enough
         for name in ASKED:
             yield Finding(name, "not asked", "calls take too long")
+        return
+    if seen.energy_error:
+        yield standard_error(patient, seen.energy_error)
+        yield order(patient, here, seen)
+        for name in ASKED:
+            if name != "call order":
+                yield Finding(name, "not asked", "the energy's standard error hides it")
+        yield enough
         return
     for names, question in (
         (("forces", "energy noise"), forces_and_noise),

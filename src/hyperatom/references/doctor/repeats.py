@@ -11,8 +11,26 @@ from hyperatom.references.doctor.finding import Finding, Patient
 
 REPEATABLE = 0.01
 """kT by which an energy may depend on what was asked before."""
+LARGEST_NOISE = 1.0
+"""kT; standard error of an energy."""
 EGG_BOX = 0.1
 """kT by which an energy may change when all atoms move together."""
+
+
+def standard_error(patient: Patient, error: float) -> Finding:
+    """Of a noisy energy, against kT: a chain that keeps its energies sticks where it is larger."""
+    ratio = error / patient.thermal_energy
+    told = f"{1e3 * error:.2g} meV ({ratio:.2g} kT)"
+    numbers = {"standard_error_eV": error}
+    if ratio <= LARGEST_NOISE:
+        return Finding("standard error", "fine", told, "", numbers)
+    return Finding(
+        "standard error",
+        "fault",
+        f"{told}: the chain would stick where an energy came out low",
+        f"Sample {np.ceil(ratio**2):.0f} times as long, or study a higher temperature.",
+        numbers,
+    )
 
 
 def order(patient: Patient, here: Configuration, seen: Evaluation) -> Finding:
