@@ -1,5 +1,6 @@
 """Noisy references in campaigns: exact by the penalty, refused where engine and input differ."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from targets import AnalyticGuide, LennardJonesCluster
 from test_probation import StopsAt, go
 
 DIMER = LennardJonesCluster(2)
-NOISE = 0.8 * DIMER.ensemble.thermal_energy
+NOISE = 1.2 * DIMER.ensemble.thermal_energy
 
 INPUT = """
 configuration: {crystal: aluminium}
@@ -34,6 +35,12 @@ produce: {proposals: 30}
 """
 
 
+@pytest.fixture(autouse=True)
+def engines_of_the_tests(monkeypatch):
+    """The engine's process finds `noisy_engine`."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+
+
 class Noisy(Reference):
     """The dimer with a Gaussian error, larger where the atoms are farther apart."""
 
@@ -45,7 +52,7 @@ class Noisy(Reference):
     def evaluate(self, configuration):
         exact = DIMER.reference.evaluate(configuration)
         distance = np.linalg.norm(configuration.positions[0] - configuration.positions[1])
-        error = NOISE * min(distance / 6.0, 1.5)
+        error = NOISE * float(np.clip((distance - 3.4) / 1.5, 0.05, 1.0))
         energy = exact.energy + error * self.rng.standard_normal()
         return Evaluation(energy, exact.forces, energy_error=error)
 
@@ -53,6 +60,7 @@ class Noisy(Reference):
         pass
 
 
+@pytest.mark.slow
 def test_noise_is_paid_for(tmp_path):
     """Distance and energy of the noiseless dimer, by quadrature."""
     guide = AnalyticGuide(DIMER.energy, DIMER.soft)

@@ -68,6 +68,12 @@ class ReferenceSettings(EngineSettings):
         description="independent estimates behind each standard error; null: it is known",
     )
 
+    @model_validator(mode="after")
+    def _estimates_of_errors(self) -> Self:
+        if self.estimates is not None and not self.standard_errors:
+            raise ValueError("'estimates' are those of 'standard_errors: true'")
+        return self
+
 
 class BaselineSettings(Section):
     """A given potential on top of which the guide learns; 'hyperatom convert' reads many."""

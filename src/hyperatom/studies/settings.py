@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from hyperatom.campaign.input_text import checked, template_of
 from hyperatom.campaign.settings import (
     ConfigurationSettings,
     FarmSettings,
@@ -14,8 +15,6 @@ from hyperatom.campaign.settings import (
     ReferenceSettings,
     SamplingSettings,
     Section,
-    checked,
-    template_of,
 )
 from hyperatom.simulation.settings import PotentialSettings
 
