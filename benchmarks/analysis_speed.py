@@ -8,7 +8,7 @@
 | analysis_speed.msd_over_mdanalysis  | MSD of 1,000 atoms x 100,000 frames: its time over ours  |
 | analysis_speed.rdf_seconds          | ours                                                     |
 | analysis_speed.msd_seconds          | ours                                                     |
-| analysis_speed.stream_memory        | most memory of the program during the RDF of --stream GB |
+| analysis_speed.stream_memory        | most memory of the program: density map of --stream GB   |
 | analysis_speed.stream_memory_on_top | how much of that came on top of what it had before       |
 
 Both sides read the same array in memory and use all cores. Needs `pip install hyperatom[peers]`,
@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from figures import Figure, report
+from hyperatom.analysis.density_map import DensityMap
 from hyperatom.analysis.mean_squared_displacement import MeanSquaredDisplacement
 from hyperatom.analysis.radial_distribution import RadialDistribution
 from hyperatom.trajectory import FramesInMemory, Trajectory
@@ -103,15 +104,15 @@ def write_stream(path: Path, gigabytes: float) -> int:
 
 
 def stream(path: Path) -> None:
-    """In a process of its own: an RDF of a file; prints memory before, and at the most, MiB."""
+    """In a process of its own: mean density of a file; prints memory before, and at most, MiB."""
     edge = liquid(STREAM_ATOMS, 1)[1]
     n_frames = path.stat().st_size // (12 * STREAM_ATOMS)
     source = FramesFromFile(path, n_frames, STREAM_ATOMS, edge)
     n = np.full(STREAM_ATOMS, 14)
     whole = Trajectory(n, np.full(STREAM_ATOMS, 28.0), np.ones(3, bool), source)
-    RadialDistribution(4.0, 100).compute(whole.select(0, 2))  # what is loaded when first used
+    DensityMap(spacing=1.0).compute(whole.select(0, 2))  # what is loaded when first used
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    RadialDistribution(4.0, 100).compute(whole)
+    DensityMap(spacing=1.0).compute(whole)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(before / 1024.0, after / 1024.0)
 
