@@ -340,3 +340,12 @@ def test_motion_is_refused_on_monte_carlo_chains(observable: MeanSquaredDisplace
     sampled = trajectory([18] * 4, positions, 9.0 * np.eye(3), "exact", times=np.arange(50.0))
     with pytest.raises(InputError, match="follow no clock"):
         observable.compute(sampled)
+
+
+def test_the_way_into_a_plateau_is_no_diffusion():
+    """An overdamped atom on a spring: a slope of one at first, then bounded."""
+    times = np.arange(1.0, 4000.0)
+    bounded = 0.3 * (1.0 - np.exp(-times / 300.0))
+    assert "plateau" in regimes(times, bounded)
+    assert "diffusive" not in regimes(times, bounded)
+    assert "diffusive" in regimes(times, 0.3 * times)

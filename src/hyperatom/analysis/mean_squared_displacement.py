@@ -164,6 +164,9 @@ def regimes(times: Array, curve: Array) -> dict[Regime, tuple[int, int]]:
         window = usable[(times[usable] >= 0.999 * low) & (times[usable] <= 1.001 * high)]
         if len(window) >= 2:
             found[name] = int(window[0]), int(window[-1]) + 1  # type: ignore[index]
+    # Between free flight and a plateau the slope passes through one; nothing diffuses there.
+    if "plateau" in found and "diffusive" in found and found["diffusive"][0] < found["plateau"][0]:
+        del found["diffusive"]
     return found
 
 
