@@ -88,7 +88,7 @@ def test_atoms_are_folded_into_the_cell() -> None:
 def test_the_piece_of_page_loads_nothing() -> None:
     page = inline_scene(scene())
     assert not re.search(r"<(script|link|img)[^>]*\b(src|href)=", page)
-    content = re.search(r'id="scene">(.*?)</script>', page, re.DOTALL)
+    content = re.search(r'id="space-scene">(.*?)</script>', page, re.DOTALL)
     assert content is not None
     assert "<" not in content.group(1)
     told = json.loads(content.group(1))

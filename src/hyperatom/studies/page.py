@@ -11,6 +11,7 @@ from hyperatom.analysis.density_map import DensityMap, DensityMapResult
 from hyperatom.analysis.observation import Observation
 from hyperatom.errors import InputError
 from hyperatom.report.comparison import Experiment, read_experiment, svg, write_comparison
+from hyperatom.report.space.scene import INSIDE, Scene, inline_scene
 from hyperatom.studies.observations import (
     Told,
     diffusion,
@@ -33,6 +34,7 @@ class Findings:
     observations: dict[str, dict[str, Observation]] = field(default_factory=dict)
     densities: dict[str, dict[float, DensityMapResult]] = field(default_factory=dict)
     lifted: dict[str, list[Lifted]] = field(default_factory=dict)
+    scenes: dict[str, Scene] = field(default_factory=dict)
     n_atoms: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -75,12 +77,24 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
     found.add("energy", name, energies(runs, below))
     told(0.3, f"density of {name}")
     species = runs[0][1].symbols
+    hottest: dict[str, DensityMapResult] = {}
     for symbol in ("all", *species) if len(species) > 1 else species:
         maps = {t: DensityMap(symbol, settings.maps.spacing).compute(one) for t, one in runs}
         if symbol == "all" or len(species) == 1:
             found.densities[name] = maps
+        if symbol != "all":
+            hottest[symbol] = maps[runs[-1][0]]
         for kelvin, one in maps.items():
             one.to_cube(study.path / member.settings.folder / f"density-{symbol}-{kelvin:g}K.cube")
+    frames = {"start": member.configuration} | {
+        f"{kelvin:g} K, last frame": one.configuration(len(one) - 1) for kelvin, one in runs
+    }
+    found.scenes[name] = Scene(
+        frames,
+        hottest,
+        f"Isosurfaces of the mean density at {runs[-1][0]:g} K, which enclose {INSIDE:.0%} of the "
+        "atoms of a species: where they join, atoms have moved from place to place.",
+    )
     if settings.method == "exact":
         found.problems.append(
             f"{name}: exact chains follow no clock, so that diffusion and jumps are left out; a "
@@ -123,7 +137,7 @@ def write_page(study: Study, found: Findings) -> Path:
         title=study.settings.title or "Heat capacity",
         pictures=_pictures(found, measured),
         first=[_summary(found)],
-        last=[*_densities(found), *_six_dimensions(found)],
+        last=[*_densities(found), *_spaces(found), *_six_dimensions(found)],
     )
     return page
 
@@ -147,6 +161,14 @@ def _densities(found: Findings) -> list[str]:
         "along the shortest edge. Grids of each species at each temperature: density-*.cube in the "
         "folder of the member.</figcaption></figure></section>"
         for name, maps in found.densities.items()
+    ]
+
+
+def _spaces(found: Findings) -> list[str]:
+    return [
+        f"<section><h2>In space: {escape(name)}</h2>"
+        f"{inline_scene(scene, f'space-{number}', again=number > 0)}</section>"
+        for number, (name, scene) in enumerate(found.scenes.items())
     ]
 
 

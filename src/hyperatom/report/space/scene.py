@@ -103,17 +103,23 @@ def periodic_cube(density: Array, cell: Array, title: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def inline_scene(scene: Scene) -> str:
-    """The scene as a piece of a page that loads nothing: content, 3Dmol.js, and what drives it."""
+def inline_scene(scene: Scene, name: str = "space", *, again: bool = False) -> str:
+    """The scene as a piece of a page that loads nothing: content, 3Dmol.js, and what drives it.
+
+    `name` tells several scenes of a page apart; with `again` the page has the library already.
+    """
     folder = files("hyperatom.report").joinpath("space")
-    library = folder.joinpath("3Dmol-min.js").read_text(encoding="utf-8")
-    driver = folder.joinpath("space.js").read_text(encoding="utf-8")
-    style = folder.joinpath("space.css").read_text(encoding="utf-8")
     content = json.dumps(scene.content(), separators=(",", ":")).replace("<", "\\u003c")
+    library = ""
+    if not again:
+        style, three, driver = (
+            folder.joinpath(file).read_text(encoding="utf-8")
+            for file in ("space.css", "3Dmol-min.js", "space.js")
+        )
+        library = f"<style>{style}</style>\n<script>{three}</script>\n<script>{driver}</script>\n"
     return (
-        f'<style>{style}</style>\n<div id="space"></div>\n'
-        f'<script type="application/json" id="scene">{content}</script>\n'
-        f"<script>{library}</script>\n<script>{driver}\n"
-        'hyperatomSpace(document.getElementById("space"), '
-        'JSON.parse(document.getElementById("scene").textContent));</script>\n'
+        f'{library}<div id="{name}"></div>\n'
+        f'<script type="application/json" id="{name}-scene">{content}</script>\n'
+        f'<script>hyperatomSpace(document.getElementById("{name}"), '
+        f'JSON.parse(document.getElementById("{name}-scene").textContent));</script>\n'
     )
