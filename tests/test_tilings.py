@@ -12,7 +12,7 @@ from hyperatom.structures.quasicrystal.ammann_beenker import (
     ammann_beenker,
     ammann_beenker_approximant,
 )
-from hyperatom.structures.quasicrystal.dodecagonal import dodecagonal
+from hyperatom.structures.quasicrystal.dodecagonal import dodecagonal, dodecagonal_approximant
 from hyperatom.structures.quasicrystal.exact_window import determinant
 from hyperatom.structures.quasicrystal.fibonacci import (
     GOLDEN,
@@ -337,6 +337,32 @@ def test_penrose_approximants_close(p, q, thick, thin):
     fractions = tiling.positions @ np.linalg.inv(tiling.cell)
     assert (fractions > -1e-6).all()
     assert (fractions < 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "tiles"),
+    [(2, 1, (4, 12, 2)), (5, 3, (28, 88, 16)), (7, 4, (52, 164, 30)), (26, 15, (724, 2284, 418))],
+)
+def test_dodecagonal_approximants_close(p, q, tiles):
+    """Tiles fill the cell (or `periodic` refuses), on a torus; their shares near the tiling's."""
+    for offset in (None, ("1/3", "1/5", "2/7", "1/2")):
+        tiling = dodecagonal_approximant(p, q, offset)
+        counts = [len(tiling.tiles[name]) for name in ("square", "triangle", "shield")]
+        assert len(tiling.vertices) - len(tiling.edges) + sum(counts) == 0
+        if offset is None:
+            assert tuple(counts) == tiles
+    assert np.linalg.norm(tiling.cell, axis=1) == pytest.approx(p + q * 3.0**0.5)
+    patch = dodecagonal(40.0)
+    whole = [len(patch.tiles[name]) for name in ("square", "triangle", "shield")]
+    if q > 10:
+        np.testing.assert_allclose(
+            np.divide(counts, counts[0]), np.divide(whole, whole[0]), rtol=0.05
+        )
+
+
+def test_a_dodecagonal_window_that_is_none():
+    with pytest.raises(InputError, match="sqrt 3"):
+        dodecagonal_approximant(1, 1)
 
 
 def test_approximants_grow_into_the_tiling():

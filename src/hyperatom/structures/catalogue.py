@@ -18,7 +18,10 @@ from hyperatom.structures.quasicrystal.ammann_beenker import (
     ammann_beenker_approximant,
 )
 from hyperatom.structures.quasicrystal.approximants import Overlaps
-from hyperatom.structures.quasicrystal.dodecagonal import dodecagonal
+from hyperatom.structures.quasicrystal.dodecagonal import (
+    dodecagonal,
+    dodecagonal_approximant,
+)
 from hyperatom.structures.quasicrystal.fibonacci import fibonacci_approximant, fibonacci_chain
 from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
 from hyperatom.structures.quasicrystal.orders import parse_order
@@ -99,9 +102,9 @@ def catalogue() -> dict[str, Recipe]:
         lambda options: _tiling(options, ammann_beenker, ammann_beenker_approximant),
     )
     recipes["dodecagonal"] = Recipe(
-        "Dodecagonal tiling by squares, triangles and shields.",
-        _PATCH,
-        lambda options: _tiling(options, dodecagonal, None),
+        "Dodecagonal tiling by squares, triangles and shields, or its approximant (2/1, 7/4, ...).",
+        _PATCH | {"order"},
+        lambda options: _tiling(options, dodecagonal, dodecagonal_approximant),
     )
     recipes["katz-gratias"] = Recipe(
         "Icosahedral Al-Pd-Ru after Katz and Gratias: approximant (1/1, 2/1, 3/2, ...).",
@@ -173,12 +176,12 @@ def _fibonacci(options: BuildOptions) -> Built:
 def _tiling(
     options: BuildOptions,
     patch: Callable[[float, tuple[object, ...] | None], Tiling],
-    approximant: Callable[[int, int, tuple[object, ...] | None], Tiling] | None,
+    approximant: Callable[[int, int, tuple[object, ...] | None], Tiling],
 ) -> Built:
     from hyperatom.structures.quasicrystal.pictures import draw_tiling
 
     offset, edge = _components(options.offset), _edge(options)
-    if options.order is not None and approximant is not None:
+    if options.order is not None:
         _no_radius(options)
         tiling = approximant(*parse_order(options.order), offset)
     else:

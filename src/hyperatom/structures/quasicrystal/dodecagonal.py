@@ -1,12 +1,24 @@
-"""The dodecagonal tiling by squares, triangles and shields, four dimensions cut to two."""
+"""The dodecagonal tiling by squares, triangles and shields, and its rational approximants."""
 
 from fractions import Fraction
 from typing import Final
 
 import numpy as np
 
-from hyperatom.structures.quasicrystal.exact_window import ExactWindow, rational_offset
-from hyperatom.structures.quasicrystal.tiling import Tiling, TilingRule, convex_outline, patch
+from hyperatom.errors import InputError
+from hyperatom.structures.quasicrystal.exact_window import (
+    ExactWindow,
+    rational_functionals,
+    rational_offset,
+)
+from hyperatom.structures.quasicrystal.orders import check_order
+from hyperatom.structures.quasicrystal.tiling import (
+    Tiling,
+    TilingRule,
+    convex_outline,
+    patch,
+    periodic,
+)
 
 _ANGLES: Final = np.pi * np.arange(4) / 6.0
 _UNIT: Final = np.eye(4, dtype=np.int64)
@@ -32,6 +44,8 @@ DODECAGONAL: Final = TilingRule(
 _COSINES: Final = {15: (1, 1), 45: (2, 0), 75: (-1, 1), 105: (1, -1), 135: (-2, 0), 165: (-1, -1)}
 """2 sqrt 2 cos(angle) in Z[sqrt 3]."""
 
+_DIRECTION: Final = np.array([1, 3, -7, 12])
+
 _GENERIC: Final = (Fraction(1, 7), Fraction(2, 11), Fraction(-1, 13), Fraction(1, 5))
 
 
@@ -51,9 +65,41 @@ def dodecagonal(radius: float, offset: tuple[object, ...] | None = None) -> Tili
         upper=inradius,
         radicand=3,
         offset=rational_offset(offset, _GENERIC),
-        direction=np.array([1, 3, -7, 12]),
+        direction=_DIRECTION,
     )
     return patch(DODECAGONAL, window, radius)
+
+
+def dodecagonal_approximant(p: int, q: int, offset: tuple[object, ...] | None = None) -> Tiling:
+    """One square cell of the periodic tiling of order p/q (p/q = 2/1, 5/3, 7/4, 19/11, ...).
+
+    Its period is p + q sqrt 3 edges. The window is the hull of the strained images of the twelve
+    units, whose corners stay in their order. Raises `InputError` where p and q are not coprime, or
+    the tiles of the strained cut overlap.
+    """
+    check_order(p, q)
+    periods = np.array([[p, 2 * q, 0, -q], [-q, 0, 2 * q, p]])
+    # Images of zeta^k and zeta^(k+5) are neighbouring corners; a facet contains both.
+    facets = [
+        (rational_functionals([*periods, _STEPS[(k + 5) % 12] - _STEPS[k]], 4)[:, 0], _STEPS[k])
+        for k in range(6)
+    ]
+    outward = np.array([normal * (1 if normal @ corner > 0 else -1) for normal, corner in facets])
+    reach = np.array([abs(int(normal @ corner)) for normal, corner in facets])
+    if (outward @ _STEPS.T > reach[:, None]).any() or not reach.all():
+        raise InputError(
+            f"The order {p}/{q} is too far from sqrt 3: its strained window is no dodecagon.",
+            "Take 2/1, 3/2, 5/3, 7/4, 12/7, 19/11 or 26/15.",
+        )
+    window = ExactWindow(
+        functionals=np.stack([outward, np.zeros_like(outward)], axis=-1),
+        lower=np.stack([-reach, np.zeros_like(reach)], axis=-1),
+        upper=np.stack([reach, np.zeros_like(reach)], axis=-1),
+        radicand=3,
+        offset=rational_offset(offset, _GENERIC),
+        direction=_DIRECTION,
+    )
+    return periodic(DODECAGONAL, window, periods)
 
 
 def _cosine(degrees: int) -> tuple[int, int]:
