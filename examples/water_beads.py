@@ -32,10 +32,10 @@ from hyperatom.analysis.path_integrals import (
     PathIntegrals,
     bead_radial_distribution,
 )
-from hyperatom.campaign.assembly import density_settings
 from hyperatom.campaign.settings import GuideSettings
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import Evaluation
+from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.potentials.linear_learner import LinearDensityLearner
 from hyperatom.references.ase_calculator import AseReference

@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from hyperatom.campaign.settings import Section, Settings, load_settings, template
+from hyperatom.campaign.settings import Settings, load_settings, template
 from hyperatom.errors import InputError
+from hyperatom.section import Section
 
 MINIMAL = {"configuration": {"crystal": "alpha-quartz"}, "temperature": 300}
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,22 +19,19 @@ from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
     ConfigurationSettings,
     EngineSettings,
-    GuideSettings,
     Settings,
     load_settings,
 )
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
+from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import find_engine
 from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.label_store import LabelStore, store_path
 from hyperatom.references.stored import StoredReference
 from hyperatom.structures.crystals import build_crystal, read_configuration
-
-if TYPE_CHECKING:
-    from hyperatom.potentials.features.density import DensitySettings
 
 CLOSEST_APPROACH = 0.5
 """Atoms closer than this fraction of the sum of their covalent radii are on top of each other."""
@@ -214,32 +210,6 @@ def load_configuration(path: Path) -> Configuration:
             f"{path} is missing or damaged ({type(problem).__name__}).",
             "Restore it from a copy; labels.db still holds all that was paid for.",
         ) from problem
-
-
-def density_settings(guide: GuideSettings, species: tuple[int, ...]) -> "DensitySettings":
-    """The density that a guide sees; what is left open is chosen by the number of species.
-
-    The number of features grows with the third power of species x channels: about twelve and six
-    channels in all keep it near a thousand for each central species.
-    """
-    from hyperatom.potentials.features.density import DensitySettings
-
-    power, bispectrum = guide.power_channels, guide.bispectrum_channels
-    if power is None:
-        power = min(guide.radial_functions, max(2, 12 // len(species)))
-    if bispectrum is None:
-        bispectrum = min(guide.radial_functions, max(1, 6 // len(species)))
-    return DensitySettings(
-        species=species,
-        cutoff=guide.cutoff,
-        n_radial=guide.radial_functions,
-        max_degree=max(guide.power_degree, guide.bispectrum_degree),
-        crowding=guide.crowding,
-        power_spectrum_radial=power,
-        power_spectrum_degree=guide.power_degree,
-        bispectrum_radial=bispectrum,
-        bispectrum_degree=guide.bispectrum_degree,
-    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hyperatom.errors import InputError
+from hyperatom.potentials.family_catalogue import settings_model
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -26,7 +27,10 @@ def checked(model: type[Model], text: str, source: str, cure: str, writer: str) 
     if not isinstance(content, dict):
         raise InputError(f"{source} holds no settings.", f"Write one with '{writer}' and edit it.")
     try:
+        model = settings_model(model, content)
         return model.model_validate(content)
+    except InputError as problem:
+        raise InputError(f"{source}: {problem.problem}", problem.cure) from None
     except ValidationError as problem:
         said = (_explain(error, text, model) for error in problem.errors())
         raise InputError(f"{source}: " + "; ".join(said) + ".", cure) from None

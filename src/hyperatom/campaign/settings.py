@@ -6,17 +6,13 @@ One class per section; the schema, the checks, the template and the documentatio
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from hyperatom.campaign.input_text import checked, template_of
+from hyperatom.potentials.families.linear_density import LinearDensitySettings
+from hyperatom.section import Section
 
 Repeat = Annotated[int, Field(ge=1, le=100)]
-
-
-class Section(BaseModel):
-    """A section of the input file; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ConfigurationSettings(Section):
@@ -90,23 +86,9 @@ class BaselineSettings(Section):
         return self
 
 
-class GuideSettings(Section):
-    """The learned potential that proposes."""
+class GuideSettings(LinearDensitySettings):
+    """The learned potential that proposes: that of `kind`, with its settings and a baseline."""
 
-    cutoff: float = Field(5.5, ge=2.0, le=15.0, description="Å; how far an atom sees")
-    crowding: float = Field(3.0, ge=0, le=20, description="finer radial functions at short range")
-    radial_functions: int = Field(10, ge=2, le=40, description="Chebyshev functions of the pairs")
-    power_channels: int | None = Field(
-        None, ge=0, le=20, description="radial functions of the 3-body terms; null: by species"
-    )
-    power_degree: int = Field(3, ge=0, le=10, description="largest l of the 3-body terms")
-    bispectrum_channels: int | None = Field(
-        None, ge=0, le=6, description="radial functions of the 4-body terms; null: by species"
-    )
-    bispectrum_degree: int = Field(3, ge=0, le=6, description="largest l of the 4-body terms")
-    precision: Literal["float64", "float32"] = Field(
-        "float64", description="arithmetic of the trajectories"
-    )
     baseline: BaselineSettings = BaselineSettings()
 
 

@@ -12,6 +12,7 @@ from hyperatom.cli.campaign import init, resume, run_campaign, status, validate
 from hyperatom.cli.doctor import doctor
 from hyperatom.cli.engines import engines
 from hyperatom.cli.farm import worker, workers
+from hyperatom.cli.fit import evaluate, fit, list_parts
 from hyperatom.cli.labels import labels
 from hyperatom.cli.md import md
 from hyperatom.cli.potentials import convert
@@ -40,7 +41,7 @@ Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
 DYNAMICS = "Motion in time"
 STUDIES = "Series of runs"
-POTENTIALS = "Potentials of other programs"
+POTENTIALS = "Potentials"
 
 app = typer.Typer(
     name="hyperatom",
@@ -72,6 +73,9 @@ app.command(rich_help_panel=USE)(schema)
 app.add_typer(labels, name="labels", rich_help_panel=USE)
 app.command(rich_help_panel=DYNAMICS)(md)
 app.add_typer(study, name="study", rich_help_panel=STUDIES)
+app.command(rich_help_panel=POTENTIALS)(fit)
+app.command(rich_help_panel=POTENTIALS)(evaluate)
+app.command("list", rich_help_panel=POTENTIALS)(list_parts)
 app.command(rich_help_panel=POTENTIALS)(convert)
 
 

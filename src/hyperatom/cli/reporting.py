@@ -84,8 +84,9 @@ def schema() -> None:
     """Print the JSON schema of the input file, for editors and programs."""
     with plainly():
         from hyperatom.campaign.settings import Settings
+        from hyperatom.potentials.family_catalogue import settings_schema
 
-        typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+        typer.echo(json.dumps(settings_schema(Settings), indent=2))
 
 
 def _in_words(certificate: "Certificate") -> str:

@@ -5,12 +5,11 @@
     virial rows: sum_ij r_ij (x) d B_f(i) / d r_ij
 
 The derivatives go through the density: dB/dA of an atom (a small dense Jacobian) times dA/dr of
-each neighbour, which never sees more than one atom's features at a time.
+each neighbour, a few atoms at a time.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
 from hyperatom.potentials.features.density import DensitySettings
+from hyperatom.potentials.features.invariant_slopes import slopes_of_invariants
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
 from hyperatom.potentials.linear_density import LinearDensityModel
@@ -42,25 +42,50 @@ class Rows:
     virial: NDArray[np.float64]
 
 
+BLOCK = 8
+"""Atoms whose rows are made at a time."""
+
+
 class RowMaker:
-    """Makes the rows of configurations for one model; compiles once per shape."""
+    """Makes the rows of configurations for one model.
+
+    Compiled once for each number of neighbour slots, whatever the number of atoms.
+    """
 
     def __init__(self, model: LinearDensityModel) -> None:
         self.model = model
-        self._compiled = jax.jit(self._rows)
+        self._compiled = jax.jit(self._of_block, static_argnums=1)
 
     def make(self, configuration: Configuration) -> Rows:
         """The rows of one configuration."""
         model = self.model
         species = model.species_of(configuration)
-        n_species = len(model.settings.species)
+        n_species, n_atoms = len(model.settings.species), configuration.n_atoms
         neighbours = model.lists(configuration, skin=0.0).make(configuration.positions)
-        with jax.enable_x64(True):
-            sums, gradients, virial = (
-                np.asarray(a) for a in self._compiled(configuration.positions, species, neighbours)
-            )
+        planes = configuration.positions.T
+        displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
+        near = np.sum(displacements**2, axis=0) < model.settings.cutoff**2
+        # Blocks are filled up with atoms that nobody is near to.
+        padded = np.zeros((3, -(-n_atoms // BLOCK) * BLOCK, displacements.shape[2]))
+        padded[0] = 2.0 * model.settings.cutoff
+        padded[:, :n_atoms] = displacements
+        n_features = model.features.n_features
+        sums = np.zeros((n_species, n_features))
+        gradients = np.zeros((n_atoms, 3, n_species, n_features))
+        virial = np.zeros((6, n_species, n_features))
+        for start in range(0, n_atoms, BLOCK):
+            with jax.enable_x64(True):
+                block = self._compiled(padded[:, start : start + BLOCK], neighbours.slots)
+            invariants, pairs, tensors = (np.asarray(array) for array in block)
+            for atom in range(start, min(start + BLOCK, n_atoms)):
+                own, here = species[atom], atom - start
+                sums[own] += invariants[here]
+                virial[:, own] += tensors[here]
+                for slot in np.flatnonzero(near[atom]):
+                    pair = pairs[here, slot]
+                    gradients[neighbours.index[atom, slot], :, own] += pair
+                    gradients[atom, :, own] -= pair
         counts = np.bincount(species, minlength=n_species).astype(float)
-        n_atoms = configuration.n_atoms
         pad = np.zeros((3 * n_atoms + 6, n_species))
         return Rows(
             energy=np.concatenate([sums.ravel(), counts])[None],
@@ -68,22 +93,18 @@ class RowMaker:
             virial=np.hstack([virial.reshape(6, -1), pad[-6:]]),
         )
 
-    def _rows(
-        self, positions: jax.Array, species: jax.Array, neighbours: Any
+    def _of_block(
+        self, displacements: jax.Array, slots: tuple[int, ...]
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        # Features (n_block, n_features), their slopes dB/dr (n_block, n_slots, 3, n_features), and
+        # virials (n_block, 6, n_features).
         features = self.model.features
-        n_atoms = positions.shape[0]
-        n_species = len(self.model.settings.species)
-        n_features = features.n_features
-        planes = positions.T
-        displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
-        slots = neighbours.slots
+        n_features, n_species = features.n_features, len(self.model.settings.species)
 
-        def of_atom(carry: tuple[jax.Array, jax.Array], atom: Any) -> Any:
-            gradients, virial = carry
-            vectors, index, own, number = atom  # (3, n_slots), (n_slots,), scalars
-            density = features.density(vectors[:, None, :], slots)
-            slope = jax.jacfwd(lambda a: features.invariants(a)[0])(density)
+        density = features.density(displacements, slots)
+        slopes = slopes_of_invariants(features.settings, density)
+
+        def of_atom(vectors: jax.Array, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
             slope = slope.reshape(n_features, n_species, -1)
             pieces = []
             for kind, (first, count) in enumerate(_ranges(slots)):
@@ -94,28 +115,12 @@ class RowMaker:
                 flat = derivative.reshape(3 * count, -1) @ slope[:, kind].T
                 pieces.append(flat.reshape(count, 3, n_features))
             pair = jnp.concatenate(pieces)
-            gradients = gradients.at[index, :, own].add(pair)
-            gradients = gradients.at[number, :, own].add(-pair.sum(axis=0))
             tensor = jnp.einsum("ak,kbf->abf", vectors, pair)
             tensor = 0.5 * (tensor + tensor.transpose(1, 0, 2))
-            voigt = jnp.stack([tensor[a, b] for a, b in VOIGT])
-            return (gradients, virial.at[:, own].add(voigt)), features.invariants(density)[0]
+            return pair, jnp.stack([tensor[a, b] for a, b in VOIGT])
 
-        start = (
-            jnp.zeros((n_atoms, 3, n_species, n_features)),
-            jnp.zeros((6, n_species, n_features)),
-        )
-        (gradients, virial), invariants = jax.lax.scan(
-            of_atom,
-            start,
-            (
-                displacements.transpose(1, 0, 2),
-                neighbours.index,
-                species,
-                jnp.arange(n_atoms),
-            ),
-        )
-        return jax.ops.segment_sum(invariants, species, n_species), gradients, virial
+        pairs, tensors = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), slopes)
+        return features.invariants(density), pairs, tensors
 
 
 def density_of_one(settings: DensitySettings, vector: jax.Array) -> jax.Array:

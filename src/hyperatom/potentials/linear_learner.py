@@ -144,15 +144,7 @@ class LinearDensityLearner:
             self._equations.add("virial", rows.virial / root, pull / root)
 
     def _scales(self) -> NDArray[np.float64]:
-        """D: a unit of scaled weight moves the forces by 1 eV/Å (root mean square)."""
-        gram = self._equations.gram["forces"]
-        width = np.sqrt(np.diag(gram) / self._equations.count["forces"])
-        scales = np.full(len(width), CONSTANT_SCALE)
-        learned = slice(0, len(width) - len(self.model.settings.species))
-        # Features that hardly move yet must not become a licence for huge weights.
-        floor = 1.0e-3 * float(np.median(width[learned])) + 1.0e-12
-        scales[learned] = 1.0 / np.maximum(width[learned], floor)
-        return scales
+        return feature_scales(self._equations, len(self.model.settings.species))
 
     def _renew_hyperparameters(self) -> None:
         self.hyperparameters = maximise_evidence(
@@ -172,3 +164,18 @@ class LinearDensityLearner:
         for keep, label in zip(kept, self.labels, strict=True):
             if keep:
                 self._accumulate(*label)
+
+
+def feature_scales(equations: NormalEquations, n_constants: int) -> NDArray[np.float64]:
+    """D: a unit of scaled weight moves the forces by 1 eV/Å (root mean square).
+
+    Where there are no forces, energies by 1 eV/sqrt(atom). The last `n_constants` are eV.
+    """
+    kind = "forces" if "forces" in equations.gram else "energy"
+    width = np.sqrt(np.diag(equations.gram[kind]) / equations.count[kind])
+    scales = np.full(len(width), CONSTANT_SCALE)
+    learned = slice(0, len(width) - n_constants)
+    # Features that hardly move yet must not become a licence for huge weights.
+    floor = 1.0e-3 * float(np.median(width[learned])) + 1.0e-12
+    scales[learned] = 1.0 / np.maximum(width[learned], floor)
+    return scales

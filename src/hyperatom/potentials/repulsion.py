@@ -7,6 +7,8 @@ long for it. What a label says minus this is what the learned part fits: where t
 repulsion changes nothing, where there are none it rules.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,19 +35,24 @@ def repulsion_radii(
     A fifth closer than the two species come in `configuration`. Pairs that do not meet within the
     cutoff get 0.7 times the sum of their covalent radii (Cordero et al. 2008).
     """
+    return closest_radii([configuration], species, cutoff)
+
+
+def closest_radii(
+    configurations: Sequence[Configuration], species: tuple[int, ...], cutoff: float
+) -> NDArray[np.float64]:
+    """The same, a fifth closer than the two species come in any of the configurations."""
     from ase.data import covalent_radii
 
     order = np.argsort(species)
-    kind = order[np.searchsorted(np.asarray(species), configuration.numbers, sorter=order)]
     radius = covalent_radii[np.asarray(species)]
     radii = 0.7 * (radius[:, None] + radius[None, :])
-    i, j, lattice = pairs(
-        configuration.positions, configuration.cell, configuration.periodic, cutoff
-    )
-    vectors = configuration.positions[j] + lattice @ configuration.cell - configuration.positions[i]
     closest = np.full(radii.shape, np.inf)
-    distances = np.linalg.norm(vectors, axis=1)
-    np.minimum.at(closest, (kind[i], kind[j]), distances)
+    for here in configurations:
+        kind = order[np.searchsorted(np.asarray(species), here.numbers, sorter=order)]
+        i, j, lattice = pairs(here.positions, here.cell, here.periodic, cutoff)
+        vectors = here.positions[j] + lattice @ here.cell - here.positions[i]
+        np.minimum.at(closest, (kind[i], kind[j]), np.linalg.norm(vectors, axis=1))
     closest = np.minimum(closest, closest.T)
     return np.where(np.isfinite(closest), CLOSEST * closest, radii)
 

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.campaign.assembly import density_settings
 from hyperatom.campaign.baseline import load_baseline
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
@@ -19,6 +18,8 @@ from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.potentials.families.linear_density import density_settings
+from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.simulation.settings import MotionSettings
 
@@ -91,7 +92,7 @@ class PotentialMover:
     def errors(self, configuration: Configuration, path: DynamicsPath) -> NDArray[np.float64]:
         """Those of a guide; zero for potentials that do not know theirs."""
         found = np.zeros(len(path.energies))
-        if isinstance(self.potential, LinearDensityPotential):
+        if isinstance(self.potential, LinearDensityPotential | FittedPotential):
             whole = np.isfinite(path.waypoints).all(axis=(1, 2))
             found[whole] = self.potential.errors(
                 configuration, path.waypoints[whole], path.cells[whole]
@@ -200,6 +201,8 @@ def _guide(path: Path, precision: str) -> LinearDensityPotential:
 
 
 def _in_precision(potential: CompiledPotential, precision: str) -> CompiledPotential:
+    if isinstance(potential, FittedPotential):
+        return potential.in_precision(precision)
     made = potential.model
     if made.precision == precision:
         return potential

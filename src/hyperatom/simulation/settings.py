@@ -6,7 +6,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from hyperatom.campaign.input_text import checked, template_of
-from hyperatom.campaign.settings import ConfigurationSettings, Section
+from hyperatom.campaign.settings import ConfigurationSettings
+from hyperatom.section import Section
 from hyperatom.trajectory import Kind
 from hyperatom.units import FEMTOSECOND
 

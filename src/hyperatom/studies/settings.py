@@ -14,8 +14,8 @@ from hyperatom.campaign.settings import (
     ProduceSettings,
     ReferenceSettings,
     SamplingSettings,
-    Section,
 )
+from hyperatom.section import Section
 from hyperatom.simulation.settings import PotentialSettings
 
 CURE = (

@@ -1,0 +1,1 @@
+"""Fits a potential to data, and says how good a potential is."""

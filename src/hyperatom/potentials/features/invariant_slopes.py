@@ -1,0 +1,93 @@
+"""Derivatives of the density's invariants with respect to the density, written out.
+
+The power spectrum is bilinear and the bispectrum trilinear in A, so that each derivative is a
+product of one factor less: a hundred times cheaper than one automatic derivative for each component
+of the density.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hyperatom.potentials.features.bispectrum import channel_triples, coupling, degree_triples
+from hyperatom.potentials.features.density import DensitySettings
+
+
+def slopes_of_invariants(settings: DensitySettings, density: jax.Array) -> jax.Array:
+    """dB/dA of `DensityFeatures.invariants`.
+
+    | array     | shape                                           | meaning              |
+    |-----------|-------------------------------------------------|----------------------|
+    | `density` | (n_block, n_channels, n_lm)                     | A                    |
+    | returns   | (n_block, n_features, n_species, n_radial, n_lm)| channel, then (l, m) |
+    """
+    n_block, n_channels, n_lm = density.shape
+    n_species, n_radial = len(settings.species), settings.n_radial
+    channels = density.reshape(n_block, n_species, n_radial, n_lm)
+
+    def widened(slope: jax.Array, chosen: int) -> jax.Array:
+        # (n_block, n, n_species x chosen, <= n_lm) -> all radial functions and components
+        shape = (n_block, slope.shape[1], n_species, chosen, slope.shape[3])
+        pad = ((0, 0), (0, 0), (0, 0), (0, n_radial - chosen), (0, n_lm - slope.shape[3]))
+        return jnp.pad(slope.reshape(shape), pad)
+
+    pieces = []
+    if settings.radial:
+        own = np.zeros((n_channels, n_channels, n_lm))
+        own[np.arange(n_channels), np.arange(n_channels), 0] = 1.0
+        each = jnp.broadcast_to(jnp.asarray(own, density.dtype), (n_block, *own.shape))
+        pieces.append(widened(each, n_radial))
+    if chosen := settings.power_spectrum_radial:
+        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
+        degree, diagonal = settings.power_spectrum_degree, settings.power_spectrum_diagonal
+        pieces.append(widened(_of_power_spectrum(part, degree, diagonal), chosen))
+    if chosen := settings.bispectrum_radial:
+        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
+        pieces.append(widened(_of_bispectrum(part, settings.bispectrum_degree), chosen))
+    return jnp.concatenate(pieces, axis=1)
+
+
+def _of_power_spectrum(density: jax.Array, max_degree: int, diagonal: bool) -> jax.Array:
+    # dp_abl / dA_clm = (2l + 1)^-1/2 (delta_ac A_blm + delta_bc A_alm)
+    n_channels = density.shape[1]
+    a, b = (np.arange(n_channels),) * 2 if diagonal else np.triu_indices(n_channels)
+    rows = []
+    for degree in range(max_degree + 1):
+        start, end = degree * degree, (degree + 1) ** 2
+        part = density[:, :, start:end] * (2 * degree + 1) ** -0.5
+        slope = _placed(part[:, b], a, n_channels) + _placed(part[:, a], b, n_channels)
+        rows.append(jnp.pad(slope, ((0, 0),) * 3 + ((start, (max_degree + 1) ** 2 - end),)))
+    return jnp.concatenate(rows, axis=1)
+
+
+def _of_bispectrum(density: jax.Array, max_degree: int) -> jax.Array:
+    # dB / dA_alm = sum C A_b A_c, and the same for the other two factors
+    n_channels = density.shape[1]
+    n_lm = (max_degree + 1) ** 2
+    rows = []
+    for degrees in degree_triples(max_degree):
+        triple = channel_triples(n_channels, degrees)
+        coefficients = jnp.asarray(coupling(*degrees), dtype=density.dtype)
+        parts = [density[:, :, degree * degree : (degree + 1) ** 2] for degree in degrees]
+        total: jax.Array | None = None
+        for place, others, contraction in (
+            (0, (1, 2), "ibn,ick,mnk->ibcm"),
+            (1, (0, 2), "iam,ick,mnk->iacn"),
+            (2, (0, 1), "iam,ibn,mnk->iabk"),
+        ):
+            left, right = (parts[other] for other in others)
+            product = jnp.einsum(contraction, left, right, coefficients)
+            factor = product[:, triple[others[0]], triple[others[1]]]
+            slope = _placed(factor, triple[place], n_channels)
+            start, end = degrees[place] ** 2, (degrees[place] + 1) ** 2
+            wide = jnp.pad(slope, ((0, 0),) * 3 + ((start, n_lm - end),))
+            total = wide if total is None else total + wide
+        assert total is not None
+        rows.append(total)
+    return jnp.concatenate(rows, axis=1)
+
+
+def _placed(factors: jax.Array, channel: np.ndarray, n_channels: int) -> jax.Array:
+    # (n_block, n, n_m) -> (n_block, n, n_channels, n_m), zero but at the channel of each
+    one = jnp.asarray(channel[:, None] == np.arange(n_channels), factors.dtype)
+    return factors[:, :, None, :] * one[:, :, None]
