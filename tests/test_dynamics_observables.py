@@ -349,3 +349,5 @@ def test_the_way_into_a_plateau_is_no_diffusion():
     assert "plateau" in regimes(times, bounded)
     assert "diffusive" not in regimes(times, bounded)
     assert "diffusive" in regimes(times, 0.3 * times)
+    caged = 0.3 * np.where(times < 300.0, times / 300.0, (times / 300.0) ** 0.5)
+    assert "diffusive" not in regimes(times, caged)

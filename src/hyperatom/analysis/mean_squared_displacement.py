@@ -164,9 +164,12 @@ def regimes(times: Array, curve: Array) -> dict[Regime, tuple[int, int]]:
         window = usable[(times[usable] >= 0.999 * low) & (times[usable] <= 1.001 * high)]
         if len(window) >= 2:
             found[name] = int(window[0]), int(window[-1]) + 1  # type: ignore[index]
-    # Between free flight and a plateau the slope passes through one; nothing diffuses there.
-    if "plateau" in found and "diffusive" in found and found["diffusive"][0] < found["plateau"][0]:
-        del found["diffusive"]
+    if "diffusive" in found:
+        # Between free flight and a cage the slope passes through one; nothing diffuses there, and
+        # the curve ends far below the straight line.
+        stop, end = found["diffusive"][1] - 1, usable[-1]
+        if curve[end] < 0.5 * curve[stop] * times[end] / times[stop]:
+            del found["diffusive"]
     return found
 
 
