@@ -9,7 +9,8 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.fitting.data_checks import check_data, without_duplicates, without_large_forces
-from hyperatom.fitting.data_set import divided, energies_of_atoms, read_data, with_offsets
+from hyperatom.fitting.data_set import divided, read_data, with_offsets
+from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.units import HARTREE
 from labelled_frames import labelled_frames, soft_pairs
 

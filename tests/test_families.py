@@ -10,18 +10,21 @@ import pytest
 import typer.testing
 import yaml
 
+from hyperatom.campaign.assembly import create, opened
+from hyperatom.campaign.learning import check_guide
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
-from hyperatom.fitting.data_set import energies_of_atoms
 from hyperatom.fitting.errors_of_potentials import assess
 from hyperatom.fitting.settings import load_fit_settings, template
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.interchange.ase_calculator import PotentialCalculator
 from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials import families
+from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.family_catalogue import find_family, known_families, settings_schema
+from hyperatom.potentials.family_learner import FamilyLearner
 from hyperatom.potentials.fitted_files import load_fitted
 from labelled_frames import labelled_frames
 from potential_suite import CASES, check_cutoff, check_physics
@@ -223,3 +226,70 @@ def write_frames(frames, path):
         atoms.info["config_type"] = frame.group
         written.append(atoms)
     ase.io.write(path, written, format="extxyz")
+
+
+def test_a_toy_guides_a_campaign_that_resumes_bit_for_bit(toy, tmp_path):
+    """Constants alone push no atom: paths are straight, and the reference judges them."""
+    text = textwrap.dedent(
+        """
+        configuration: {crystal: aluminium}
+        temperature: 300
+        reference: {calculator: "ase:ase.calculators.emt.EMT"}
+        guide: {kind: toy, cutoff: 3}
+        sampling: {length: 5, segments: 1}
+        learn: {calls: 6, window: 5, probation: 1}
+        produce: {proposals: 3, guide_samples: 3}
+        """
+    )
+    source = tmp_path / "toy.yaml"
+    source.write_text(text)
+    ends = []
+    for name in ("one", "other"):
+        path = tmp_path / name
+        create(text, source, path)
+        for _ in range(2):  # the second time learns again what is on disk
+            with opened(path, SilentMonitor()) as campaign:
+                campaign.run()
+                steps = campaign.chain.steps()
+                guide = campaign.frozen_path().guide
+        assert guide.family == "toy"
+        ends.append([(step.number, step.state_energy, step.guide) for step in steps])
+    assert ends[0] == ends[1]
+    assert {step.guide for step in steps if step.phase == "produce"} == {guide.digest()}
+
+
+def test_the_learner_of_any_family_is_a_function_of_its_labels():
+    family = find_family("linear_density")
+    settings = family.settings(**family.small)
+    digests = []
+    for _ in range(2):
+        learner = FamilyLearner(family, settings, FRAMES[0].configuration)
+        for count, frame in enumerate(FRAMES[:8], 1):
+            learner.add(frame.configuration, frame.evaluation)
+            if count in (3, 6, 8):
+                guide = learner.fit()
+        digests.append(guide.digest())
+    assert digests[0] == digests[1]
+    assert learner.n_labels == 8
+    assert 0.0 < learner.floor(guide) < 1.0
+
+
+def test_a_baseline_under_a_guide_that_cannot_stand_on_one_is_refused(toy):
+    settings = load_settings(
+        "{configuration: {crystal: silicon}, temperature: 1, "
+        "guide: {kind: toy, baseline: {file: a}}}",
+        "input.yaml",
+    )
+    with pytest.raises(InputError, match="kind 'toy' cannot stand on a baseline"):
+        check_guide(settings)
+
+
+class SilentMonitor:
+    def phase(self, phase, schedule):
+        pass
+
+    def step(self, step, seconds):
+        pass
+
+    def free_sample(self, seconds):
+        pass

@@ -8,12 +8,13 @@ from zipfile import BadZipFile
 import numpy as np
 import yaml
 
-from hyperatom.campaign.baseline import check_baseline, keep_baseline, load_baseline
+from hyperatom.campaign.baseline import check_baseline, keep_baseline
 from hyperatom.campaign.campaign import Campaign, Monitor
 from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.campaign.learning import check_guide, make_learner
 from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
@@ -25,7 +26,6 @@ from hyperatom.campaign.settings import (
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
-from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import find_engine
 from hyperatom.references.engine_preset import EnginePreset
@@ -160,6 +160,7 @@ def create(text: str, source: Path, path: Path) -> None:
     start = starting_configuration(settings, source.parent)
     ensemble_of(settings, start)
     check_moves(settings.sampling, start)
+    check_guide(settings)
     # Starting the engine once shows whether it is installed and takes its keywords.
     engine = make_reference(settings, start, None, 1)
     engine.close()
@@ -215,10 +216,6 @@ def load_configuration(path: Path) -> Configuration:
 @contextmanager
 def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
     """A campaign on its run directory, locked; closed again whatever happens."""
-    from hyperatom.potentials.linear_density import LinearDensityModel
-    from hyperatom.potentials.linear_learner import LinearDensityLearner
-    from hyperatom.units import BOLTZMANN
-
     directory = RunDirectory.open(path, lock=True)
     closing = [directory.close]
     try:
@@ -234,14 +231,7 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         closing.append(chain.close)
         free = GuideChainStore(directory.file("guide_chain.db"))
         closing.append(free.close)
-        model = LinearDensityModel(
-            density_settings(settings.guide, start.species),
-            settings.guide.precision,
-            load_baseline(settings, directory),
-        )
-        model.reserve(start)
-        spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
-        learner = LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
+        learner = make_learner(settings, start, directory)
         others = [LabelStore(store_path(one)) for one in settings.labels]
         closing.extend(other.close for other in others)
         reference = StoredReference(farm, labels, others=others)

@@ -30,16 +30,15 @@ import numpy as np
 from hyperatom.campaign.advice import compare_strategies
 from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
 from hyperatom.campaign.guide_chain import GuideChain, GuideChainStore
+from hyperatom.campaign.learning import Learner
 from hyperatom.campaign.moves import frozen_move, with_swaps
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings
 from hyperatom.campaign.stepping import Moved, Stepper, TrainingDisplacement
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Proposal
+from hyperatom.contracts import Guide, Proposal
 from hyperatom.errors import RunDirectoryError
-from hyperatom.potentials.linear_density import LinearDensityPotential
-from hyperatom.potentials.linear_learner import LinearDensityLearner
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.exploring_trajectory import ExploringTrajectory
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory
@@ -74,7 +73,7 @@ class Campaign:
     chain: ChainStore
     guide_chain: GuideChainStore
     reference: StoredReference
-    learner: LinearDensityLearner
+    learner: Learner
     start: Configuration
     monitor: Monitor
     workers: int = 1
@@ -157,14 +156,14 @@ class Campaign:
                 self.learner.add(label.configuration, label.evaluation)
         self._taught = self._latest()
 
-    def _exploration(self, guide: LinearDensityPotential) -> ExploringTrajectory:
+    def _exploration(self, guide: Guide) -> ExploringTrajectory:
         path = self._guided(guide, self.schedule.time_step, self.schedule.segments, np.inf)
         return ExploringTrajectory(path, self._limit(guide, self.settings.learn.ask_beyond))
 
-    def _limit(self, guide: LinearDensityPotential, wanted: float) -> float:
+    def _limit(self, guide: Guide, wanted: float) -> float:
         """`wanted` k_BT in eV, but no tighter than the guide's own noise can pass."""
-        noise = guide.inflation * guide.noise * np.sqrt(self.start.n_atoms)
-        return float(max(wanted * self.ensemble.thermal_energy, 2.0 * noise))
+        floor = self.learner.floor(guide)
+        return float(max(wanted * self.ensemble.thermal_energy, 2.0 * floor))
 
     # -- freeze, probe, thaw -------------------------------------------------------------------
 
@@ -186,8 +185,7 @@ class Campaign:
         self.chain.add([], {"frozen": json.dumps(frozen)})
         self.directory.log(
             f"frozen after {self.schedule.calls} calls, acceptance {self.schedule.acceptance:.2f} "
-            f"over the last {len(self.schedule.window)} full paths; {frozen['unseen']} of "
-            f"{self.learner.model.n_unknowns} directions rest on the prior alone"
+            f"over the last {len(self.schedule.window)} full paths; " + self.learner.knows()
         )
 
     def _probe(self, pool: Executor) -> None:
@@ -243,7 +241,7 @@ class Campaign:
         Raises `RunDirectoryError` where the guide on disk is not the one that was frozen.
         """
         frozen = self.frozen()
-        guide = LinearDensityPotential.load(self.directory.file("guide.npz"), self.learner.model)
+        guide = self.learner.load(self.directory.file("guide.npz"))
         if guide.digest() != frozen["guide"]:
             raise RunDirectoryError(
                 "guide.npz is not the guide that was frozen.", "Restore it from a copy."
@@ -348,7 +346,7 @@ class Campaign:
 
     def _guided(
         self,
-        guide: LinearDensityPotential,
+        guide: Guide,
         time_step: float,
         segments: int,
         largest_error: float,

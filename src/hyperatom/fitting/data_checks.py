@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.fitting.data_set import compositions
 from hyperatom.geometry.neighbours import minimum_distance
+from hyperatom.potentials.energies_of_atoms import compositions
 from hyperatom.potentials.family import LabelledFrame
 from hyperatom.units import HARTREE
 

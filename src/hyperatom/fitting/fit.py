@@ -16,13 +16,12 @@ from hyperatom.fitting.data_checks import (
 )
 from hyperatom.fitting.data_set import (
     divided,
-    energies_of_atoms,
     read_data,
-    species_of,
     with_offsets,
 )
 from hyperatom.fitting.errors_of_potentials import Assessment, assess
 from hyperatom.fitting.settings import DataSettings, FitSettings
+from hyperatom.potentials.energies_of_atoms import energies_of_atoms, species_of
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.family_catalogue import find_family
 

@@ -3,6 +3,7 @@ potential, bit for bit.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -106,6 +107,18 @@ class LinearDensityLearner:
             self._latest = self._freeze(self._solve())
             self._stale = False
         return self._latest
+
+    def floor(self, guide: LinearDensityPotential) -> float:
+        """The smallest error of a total energy that a guide can be expected to predict, eV."""
+        return float(guide.inflation * guide.noise * np.sqrt(self.start.n_atoms))
+
+    def load(self, path: Path) -> LinearDensityPotential:
+        """What `LinearDensityPotential.save` wrote, with the compiled part that is here already."""
+        return LinearDensityPotential.load(path, self.model)
+
+    def knows(self) -> str:
+        """How well determined the guide is, in words."""
+        return f"{self.unseen} of {self.model.n_unknowns} directions rest on the prior alone"
 
     def _solve(self) -> Posterior:
         return posterior(self._equations, self._scales(), self.hyperparameters)

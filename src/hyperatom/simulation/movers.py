@@ -20,6 +20,7 @@ from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.potentials.fitted import FittedPotential
+from hyperatom.potentials.fitted_files import load_fitted, read_header
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
 from hyperatom.simulation.settings import MotionSettings
 
@@ -182,13 +183,15 @@ def make_mover(
     return PotentialMover(potential)
 
 
-def _guide(path: Path, precision: str) -> LinearDensityPotential:
+def _guide(path: Path, precision: str) -> LinearDensityPotential | FittedPotential:
     directory = RunDirectory.open(path, lock=False)
     if not directory.file(GUIDE).exists():
         raise InputError(
             f"{path} has not frozen its guide yet.",
             f"Go on with 'hyperatom resume {path}' until it has.",
         )
+    if read_header(directory.file(GUIDE)) is not None:
+        return load_fitted(directory.file(GUIDE)).in_precision(precision)
     campaign = load_settings(directory.input_text, str(directory.file("input.yaml")))
     baseline = load_baseline(campaign, directory)
     with np.load(directory.file("start.npz"), allow_pickle=False) as start:

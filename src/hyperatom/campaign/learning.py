@@ -1,0 +1,94 @@
+"""The learner of a campaign's guide: that of the family which the input names."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from hyperatom.campaign.baseline import load_baseline
+from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.settings import Settings
+from hyperatom.configuration import Configuration
+from hyperatom.errors import InputError
+from hyperatom.evaluation import Evaluation
+from hyperatom.potentials.families.linear_density import LinearDensitySettings, density_settings
+from hyperatom.potentials.family_catalogue import find_family
+from hyperatom.units import BOLTZMANN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Learner(Protocol):
+    """Labels in, frozen guides out; the same labels in the same order, the same guide.
+
+    `forgotten` labels are used no more, and `unseen` directions are told by no label.
+    """
+
+    @property
+    def n_labels(self) -> int:
+        """Labels that the next fit will use."""
+        ...
+
+    @property
+    def forgotten(self) -> int:
+        """Labels that are used no more."""
+        ...
+
+    @property
+    def unseen(self) -> int:
+        """Directions of feature space that no label says anything of."""
+        ...
+
+    def add(self, configuration: Configuration, evaluation: Evaluation) -> None:
+        """Learn one label."""
+        ...
+
+    def fit(self) -> Any:
+        """The frozen guide of the labels so far."""
+        ...
+
+    def floor(self, guide: Any) -> float:
+        """The smallest error of a total energy that a guide can be expected to predict, eV."""
+        ...
+
+    def load(self, path: "Path") -> Any:
+        """A guide that was saved."""
+        ...
+
+    def knows(self) -> str:
+        """How well determined the guide is, in words."""
+        ...
+
+
+def check_guide(settings: Settings) -> None:
+    """Raise `InputError` for a baseline under a guide that cannot stand on one."""
+    guide = settings.guide
+    if guide.baseline.file is not None and not isinstance(guide, LinearDensitySettings):
+        raise InputError(
+            f"A guide of kind '{guide.kind}' cannot stand on a baseline.",
+            "Take 'guide.baseline' away, or choose 'kind: linear_density'.",
+        )
+
+
+def make_learner(settings: Settings, start: Configuration, directory: RunDirectory) -> Learner:
+    """The learner of the guide that the settings describe, for atoms as in `start`."""
+    guide: Any = settings.guide
+    if isinstance(guide, LinearDensitySettings):
+        from hyperatom.potentials.linear_density import LinearDensityModel
+        from hyperatom.potentials.linear_learner import LinearDensityLearner
+
+        model = LinearDensityModel(
+            density_settings(guide, start.species),
+            guide.precision,
+            load_baseline(settings, directory),
+        )
+        model.reserve(start)
+        spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
+        return LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
+    from hyperatom.potentials.family_learner import FamilyLearner
+
+    family = find_family(guide.kind)
+    own = family.settings.model_validate(
+        guide.model_dump(include=set(family.settings.model_fields))
+    )
+    return FamilyLearner(family, own, start, settings.seed)
