@@ -5,6 +5,7 @@ import textwrap
 from dataclasses import replace
 from functools import cache
 
+import jax
 import numpy as np
 import pytest
 import typer.testing
@@ -26,11 +27,16 @@ from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.family_catalogue import find_family, known_families, settings_schema
 from hyperatom.potentials.family_learner import FamilyLearner
 from hyperatom.potentials.fitted_files import load_fitted
+from hyperatom.potentials.network_fit import _rescaled
 from labelled_frames import labelled_frames
 from potential_suite import CASES, check_cutoff, check_physics
 
 SPECIES = (1, 8)
 FRAMES = labelled_frames(24)
+FAMILIES = [
+    pytest.param(name, marks=() if name == "linear_density" else pytest.mark.slow)
+    for name in known_families()
+]
 
 
 @cache
@@ -50,17 +56,17 @@ def fitted(name):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", known_families())
+@pytest.mark.parametrize("name", FAMILIES)
 def test_physics(name, case):
     check_physics(fitted(name).potential, case, spacing=1.7)
 
 
-@pytest.mark.parametrize("name", known_families())
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_cutoff_is_smooth(name):
     check_cutoff(fitted(name).potential)
 
 
-@pytest.mark.parametrize("name", known_families())
+@pytest.mark.parametrize("name", FAMILIES)
 def test_it_learns(name):
     result = fitted(name)
     energies = np.array([f.evaluation.energy / f.configuration.n_atoms for f in FRAMES])
@@ -72,7 +78,7 @@ def test_it_learns(name):
     assert result.curve[-1].validation[1] == pytest.approx(1e-3 * found.forces, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", known_families())
+@pytest.mark.parametrize("name", FAMILIES)
 def test_what_is_loaded_is_bit_equal(name, tmp_path):
     potential, here = fitted(name).potential, FRAMES[0].configuration
     path = tmp_path / "potential.npz"
@@ -103,7 +109,7 @@ def _doubled(potential):
     return jax.tree.map(lambda leaf: 2.0 * np.asarray(leaf), potential.parameters)
 
 
-@pytest.mark.parametrize("name", known_families())
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_settings_explain_themselves(name):
     family = find_family(name)
     assert family.settings.model_fields["kind"].default == name
@@ -115,6 +121,34 @@ def test_the_settings_explain_themselves(name):
     assert isinstance(guide, family.settings)
     assert guide.baseline.file is None
     assert f"GuideSettings_{name}" in json.dumps(settings_schema(Settings))
+
+
+@pytest.mark.slow
+def test_networks_differ_where_they_were_not_taught_and_go_on_where_they_ended():
+    potential = fitted("behler_parrinello").potential
+    here = FRAMES[20].configuration
+    squeezed = here.with_cell(0.9 * here.positions, 0.9 * here.cell)
+    assert potential.evaluate(squeezed).energy_error > 3.0 * potential.evaluate(here).energy_error
+    # The networks of a finished fit are the same functions in the scaling of other frames.
+    task = FitTask(
+        potential.settings, SPECIES, FRAMES[:9], (), energies_of_atoms(FRAMES[:9], SPECIES),
+        start=potential,
+    )  # fmt: skip
+    features = potential.model.atomic_energy.features
+    own = potential.parameters["members"]
+    for number in range(len(SPECIES)):
+        shift, stretch = own[number]["shift"][0] + 0.3, own[number]["stretch"][0] * 1.7
+        moved = _rescaled(
+            {key: jax.tree.map(lambda leaf: leaf[0], own[number][key]) for key in own[number]},
+            shift, stretch,
+        )  # fmt: skip
+        x = np.random.default_rng(number).normal(size=(5, features.n_features))
+        before = own[number]["layers"][0]
+        old = ((x - own[number]["shift"][0]) * own[number]["stretch"][0]) @ before[0][0]
+        new = ((x - shift) * stretch) @ moved[0][0] + moved[0][1]
+        np.testing.assert_allclose(new, old + before[1][0], atol=1e-10)
+    resumed = find_family("behler_parrinello").fit(task)
+    assert resumed.curve[0].training[0] < 0.2 * fitted("behler_parrinello").curve[0].training[0]
 
 
 def test_a_kind_that_does_not_exist_is_named():

@@ -35,7 +35,7 @@ def fit(
         bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
     ] = False,
 ) -> None:
-    """Fit a potential to labelled configurations; a fit that was stopped goes on."""
+    """Fit a potential to labelled configurations; training in epochs goes on after a stop."""
     with plainly():
         from hyperatom.fitting import settings as inputs
 

@@ -125,7 +125,7 @@ def fit(
     watch: Callable[[FitStep], None],
     say: Callable[[str], None] = lambda sentence: None,  # noqa: ARG005
 ) -> FitReport:
-    """Fit, save and judge; what was begun in `output` before goes on.
+    """Fit, save and judge; training epoch by epoch goes on from its checkpoint in `output`.
 
     Raises `InputError` for data that cannot be learned from.
     """

@@ -28,15 +28,22 @@ Readout = Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
 class LocalTerms(Protocol):
-    """A potential that is being trained.
+    """A potential that is being trained."""
 
-    `species` are atomic numbers, in the order in which slots and `central_species` count them;
-    `cutoff` in Å; `block` atoms are differentiated at a time.
-    """
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers, in the order in which slots and `central_species` count them."""
+        ...
 
-    species: tuple[int, ...]
-    cutoff: float
-    block: int
+    @property
+    def cutoff(self) -> float:
+        """How far an atom sees, Å."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Atoms that are differentiated at a time."""
+        ...
 
     def inputs(
         self, displacements: jax.Array, central_species: jax.Array, slots: tuple[int, ...]
