@@ -27,7 +27,7 @@ class BehlerParrinelloSettings(FamilySettings):
     )
     radial_order: int = Field(12, ge=1, le=40, description="largest n of the distances")
     angular_order: int = Field(6, ge=0, le=20, description="largest n of the angles")
-    hidden: tuple[int, ...] = Field((15, 15), description="nodes of each hidden layer")
+    hidden: list[int] = Field([15, 15], description="nodes of each hidden layer")
     activation: Literal["tanh", "softplus", "twisted tanh", "logistic"] = Field(
         "tanh", description="of the hidden layers"
     )
@@ -90,7 +90,7 @@ FAMILIES = (
         "high-dimensional potential-energy surfaces, Phys. Rev. Lett. 98, 146401 (2007)",
         doi="10.1103/PhysRevLett.98.146401",
         small={
-            "cutoff": 3.6, "radial_order": 6, "angular_order": 2, "hidden": (6,), "members": 2,
+            "cutoff": 3.6, "radial_order": 6, "angular_order": 2, "hidden": [6], "members": 2,
             "trainer": "lbfgs", "epochs": 150, "patience": 150,
         },
         unknowns=_unknowns,
