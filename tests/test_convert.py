@@ -134,6 +134,7 @@ produce: {{proposals: 3, guide_samples: 0}}
 """
 
 
+@pytest.mark.slow
 def test_a_campaign_learns_on_top_of_a_given_potential(tmp_path):
     file = tmp_path / "aluminium.lammps"
     file.write_text("pair_style morse 5.5\npair_coeff 1 1 0.27 1.16 3.25\npair_modify shift yes\n")

@@ -38,6 +38,7 @@ def samples_of(path):
         return [campaign.guide_chain.samples(guide, walker) for walker in campaign.walkers]
 
 
+@pytest.mark.slow
 def test_an_interrupted_chain_goes_on_bit_for_bit(run, tmp_path):
     other = tmp_path / "run"
     create(INPUT, Path("input.yaml"), other)

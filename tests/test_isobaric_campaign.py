@@ -57,6 +57,7 @@ def test_interrupted_campaigns_go_on_bit_for_bit(run, tmp_path):
     assert states(run) == states(other)
 
 
+@pytest.mark.slow
 def test_it_is_certified_and_reported(run):
     certificate = verify(run)
     checks = {check.name: check for check in certificate.checks}

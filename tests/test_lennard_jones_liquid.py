@@ -65,6 +65,7 @@ def agrees(found: Estimate, published: float, finite_size: float) -> bool:
     return abs(found.value - published) < 4.0 * found.error + finite_size
 
 
+@pytest.mark.slow
 def test_energy_and_pressure_of_the_liquid() -> None:
     """108 atoms, a short chain: the energy to half a per cent."""
     energy, pressure, acceptance = liquid_averages(0.776, 3, 40, 80, 1)

@@ -79,6 +79,7 @@ def test_noise_is_paid_for(tmp_path):
     assert abs(z_score(distances, DIMER.dimer_average(lambda r: r))) < 4.0
 
 
+@pytest.mark.slow
 def test_a_campaign_with_a_noisy_engine_is_certified_and_reported(tmp_path):
     path = tmp_path / "run"
     create(INPUT, Path("input.yaml"), path)

@@ -77,6 +77,7 @@ def checks_of(path):
     return {check.name: check for check in verify(path).checks}
 
 
+@pytest.mark.slow
 def test_both_decisions_are_replayed_and_both_engines_counted(run):
     checks = checks_of(run)
     assert checks["decisions"].passed
@@ -98,6 +99,7 @@ def test_both_decisions_are_replayed_and_both_engines_counted(run):
     assert "screened by" in collect(run).system.engine
 
 
+@pytest.mark.slow
 def test_a_forged_verdict_of_the_cheap_engine_is_found(run, tmp_path):
     """A decision turned round, an energy that the label does not have."""
     (step, *_) = [s for s in steps_of(run) if s.phase == "produce" and not s.veto]
