@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hyperatom.cli.input_files import InputFile, read_input
 from hyperatom.cli.problems import plainly, stoppable
 from hyperatom.cli.reporting import write_report_page
 from hyperatom.errors import InputError
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from hyperatom.campaign.settings import Settings
 
-InputFile = Annotated[Path, typer.Argument(metavar="FILE", help="The input file, YAML.")]
 Run = Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.")]
 
 
@@ -49,7 +49,7 @@ def validate(
 ) -> None:
     """Check an input file: settings, atoms, and that the engine really starts."""
     with plainly():
-        text = read_input(file)
+        text = read_input(file, f"hyperatom init {file}")
         from hyperatom.campaign.settings import load_settings
 
         settings = load_settings(text, str(file))
@@ -95,7 +95,7 @@ def run_campaign(
     """Learn, freeze, produce: the whole campaign, in a new run directory."""
     path = directory if directory is not None else Path(f"{file.stem}-run")
     with plainly(path):
-        text = read_input(file)
+        text = read_input(file, f"hyperatom init {file}")
         from hyperatom.campaign.assembly import create
 
         create(text, file, path)
@@ -173,24 +173,6 @@ def _forget_failures(directory: Path) -> None:
         typer.echo(f"Forgot {count} failed calls. Steps already made stand.")
     finally:
         run.close()
-
-
-def read_input(file: Path) -> str:
-    """The text of an input file; raises `InputError`."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"There is no input file {file}.", f"Write one with 'hyperatom init {file}'."
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{file} is not a text file.", "Write one with 'hyperatom init' and edit it."
-        ) from None
-    except OSError as problem:
-        raise InputError(
-            f"{file} cannot be read: {problem.strerror}.", "Give the path of an input file."
-        ) from None
 
 
 def _sample(path: Path) -> None:

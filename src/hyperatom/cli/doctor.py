@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hyperatom.cli.input_files import InputFile, read_input
 from hyperatom.cli.problems import plainly
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _MARKS = {"fine": ("✓", "green"), "fault": ("✗", "red"), "not asked": ("-", 
 
 
 def doctor(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The input file, YAML.")],
+    file: InputFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object.")] = False,
 ) -> None:
     """Examine the engine before money is spent: some two dozen calls, each line a tick or a cure.
@@ -34,9 +34,8 @@ def doctor(
     with plainly():
         from hyperatom.campaign.assembly import starting_configuration
         from hyperatom.campaign.settings import load_settings
-        from hyperatom.cli.campaign import read_input
 
-        settings = load_settings(read_input(file), str(file))
+        settings = load_settings(read_input(file, f"hyperatom init {file}"), str(file))
         start = starting_configuration(settings, file.parent)
         findings = []
         with _watched(quiet=as_json) as watch:

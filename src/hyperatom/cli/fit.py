@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hyperatom.cli.input_files import OptionalInputFile, Schema, Template, read_input
 from hyperatom.cli.problems import plainly, say
 from hyperatom.errors import InputError
 
@@ -21,19 +22,13 @@ SILENT_SECONDS = 20.0
 
 
 def fit(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The input file, YAML.")
-    ] = None,
+    file: OptionalInputFile = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for the potential. Default: FILE's stem."),
     ] = None,
-    template: Annotated[
-        bool, typer.Option("--template", help="Print an input file with every setting explained.")
-    ] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
-    ] = False,
+    template: Template = False,
+    schema: Schema = False,
 ) -> None:
     """Fit a potential to labelled configurations; training in epochs goes on after a stop."""
     with plainly():
@@ -50,14 +45,7 @@ def fit(
                 "Give an input file.",
                 "'hyperatom fit --template > fit.yaml' writes one to edit.",
             )
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            why = getattr(problem, "strerror", None) or "it is not a text file"
-            raise InputError(
-                f"{file} cannot be read: {why}.",
-                "Write an input file with 'hyperatom fit --template > fit.yaml'.",
-            ) from None
+        text = read_input(file, "hyperatom fit --template > fit.yaml")
         wanted = inputs.load_fit_settings(text, str(file))
         folder = output if output is not None else file.with_suffix("")
         try:

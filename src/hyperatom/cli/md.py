@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hyperatom.cli.input_files import OptionalInputFile, Resume, Schema, Template, read_input
 from hyperatom.cli.problems import plainly, say, stoppable
 from hyperatom.errors import InputError
 
@@ -17,23 +18,14 @@ if TYPE_CHECKING:
 
 
 def md(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The input file, YAML.")
-    ] = None,
+    file: OptionalInputFile = None,
     directory: Annotated[
         Path | None,
         typer.Option("--directory", "-d", help="Where it lives. Default: FILE's stem + -md."),
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option("--resume", metavar="DIR", help="Go on where DIR was stopped, bit for bit."),
-    ] = None,
-    template: Annotated[
-        bool, typer.Option("--template", help="Print an input file with every setting explained.")
-    ] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
-    ] = False,
+    resume: Resume = None,
+    template: Template = False,
+    schema: Schema = False,
 ) -> None:
     """Molecular dynamics on a guide, any potential, or plain first principles."""
     if template or schema:
@@ -57,14 +49,7 @@ def md(
     assert file is not None
     path = directory if directory is not None else Path(f"{file.stem}-md")
     with plainly(path):
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            why = getattr(problem, "strerror", None) or "it is not a text file"
-            raise InputError(
-                f"{file} cannot be read: {why}.",
-                "Write an input file with 'hyperatom md --template > md.yaml'.",
-            ) from None
+        text = read_input(file, "hyperatom md --template > md.yaml")
         from hyperatom.simulation.assembly import create
 
         verdict = create(text, file, path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hyperatom.cli.input_files import OptionalInputFile, Resume, Schema, Template, read_input
 from hyperatom.cli.problems import plainly, stoppable
 from hyperatom.errors import InputError
 
@@ -27,23 +28,14 @@ def _study() -> None:
 
 @study.command("heat-capacity")
 def heat_capacity(
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The input file, YAML.")
-    ] = None,
+    file: OptionalInputFile = None,
     directory: Annotated[
         Path | None,
         typer.Option("--directory", "-d", help="Where it lives. Default: FILE's stem + -study."),
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option("--resume", metavar="DIR", help="Go on where DIR was stopped, bit for bit."),
-    ] = None,
-    template: Annotated[
-        bool, typer.Option("--template", help="Print an input file with every setting explained.")
-    ] = False,
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON schema of the input file.")
-    ] = False,
+    resume: Resume = None,
+    template: Template = False,
+    schema: Schema = False,
 ) -> None:
     """C_V(T) three ways, inherent structures, diffusion, density, jumps in six dimensions."""
     if template or schema:
@@ -66,14 +58,7 @@ def heat_capacity(
     assert file is not None
     path = directory if directory is not None else Path(f"{file.stem}-study")
     with plainly(path):
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            why = getattr(problem, "strerror", None) or "it is not a text file"
-            raise InputError(
-                f"{file} cannot be read: {why}.",
-                "Write one with 'hyperatom study heat-capacity --template > study.yaml'.",
-            ) from None
+        text = read_input(file, "hyperatom study heat-capacity --template > study.yaml")
         from hyperatom.studies.study import create
 
         create(text, file, path)
