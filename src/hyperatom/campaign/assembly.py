@@ -154,10 +154,11 @@ def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
     return load_settings(kept, str(source)), kept
 
 
-def create(text: str, source: Path, path: Path) -> None:
-    """Make a run directory, ready to be resumed: everything is checked before anything is spent."""
-    settings, kept = prepare_input(text, source)
-    start = starting_configuration(settings, source.parent)
+def check_campaign(settings: Settings, start: Configuration, folder: Path) -> None:
+    """Ensemble, moves, guide, engines and other runs; files are looked for under `folder`.
+
+    Raises `InputError` for whatever would stop a campaign that starts from `start`.
+    """
     ensemble_of(settings, start)
     check_moves(settings.sampling, start)
     check_guide(settings)
@@ -172,9 +173,16 @@ def create(text: str, source: Path, path: Path) -> None:
                 "The cheap engine of the pair is the expensive one: it would refuse nothing.",
                 "Give 'reference.cheap' another engine or cheaper settings, or take it away.",
             )
-    check_baseline(settings, source.parent, start)
+    check_baseline(settings, folder, start)
     for one in settings.labels:
-        store_path(source.parent / one)
+        store_path(folder / one)
+
+
+def create(text: str, source: Path, path: Path) -> None:
+    """Make a run directory, ready to be resumed: everything is checked before anything is spent."""
+    settings, kept = prepare_input(text, source)
+    start = starting_configuration(settings, source.parent)
+    check_campaign(settings, start, source.parent)
     directory = RunDirectory.create(path, kept)
     try:
         keep_baseline(settings, source.parent, directory)

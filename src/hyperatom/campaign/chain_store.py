@@ -9,7 +9,8 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
+from operator import add
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,6 +89,9 @@ class Seconds:
     reference: float = 0.0
     total: float = 0.0
     cheap: float = 0.0
+
+    def __add__(self, other: "Seconds") -> "Seconds":
+        return Seconds(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass

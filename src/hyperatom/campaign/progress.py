@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 
@@ -71,12 +71,7 @@ class Progress:
         self.calls[step.phase] += step.asked
         self.steps[step.phase] += 1
         self.failures += bool(step.failure)
-        self.spent = Seconds(
-            *(
-                getattr(self.spent, name) + getattr(seconds, name)
-                for name in ("guide", "fit", "reference", "total")
-            )
-        )
+        self.spent += seconds
         self._recent.append(seconds.total)
         if step.phase == "learn" and step.full and "guide_drift" in step.record:
             self._full.append(step.accepted)
@@ -89,7 +84,7 @@ class Progress:
         """Count one more sample of the guide alone."""
         self.phase = "average"
         self.free += 1
-        self.spent = replace(self.spent, guide=self.spent.guide + seconds)
+        self.spent += Seconds(guide=seconds)
 
     def _note_error(self, step: Step) -> None:
         record, before = step.record, self._energies.get(step.walker)

@@ -56,29 +56,21 @@ def validate(
         typer.echo("settings       fine")
         from hyperatom.campaign.advice import acceptance_in_words
         from hyperatom.campaign.assembly import (
-            make_cheap_reference,
+            check_campaign,
             make_reference,
             starting_configuration,
         )
-        from hyperatom.campaign.ensemble import ensemble_of
-        from hyperatom.campaign.moves import check_moves
 
         configuration = starting_configuration(settings, file.parent)
-        ensemble_of(settings, configuration)
-        check_moves(settings.sampling, configuration)
         typer.echo(f"configuration  {configuration.n_atoms} atoms")
-        reference = make_reference(settings, configuration, None, 1)
-        try:
-            calculator = settings.reference.calculator
-            typer.echo(f"engine         {calculator} starts")
-            seconds = reference.evaluate(configuration).seconds if call else None
-        finally:
-            reference.close()
-        cheap = make_cheap_reference(settings, configuration, None, 1)
-        if cheap is not None:
-            assert settings.reference.cheap is not None
-            cheap.close()
+        check_campaign(settings, configuration, file.parent)
+        typer.echo(f"engine         {settings.reference.calculator} starts")
+        if settings.reference.cheap is not None:
             typer.echo(f"cheap engine   {settings.reference.cheap.calculator} starts")
+        seconds = None
+        if call:
+            with make_reference(settings, configuration, None, 1) as reference:
+                seconds = reference.evaluate(configuration).seconds
         typer.echo(f"forecast       {_forecast(settings, seconds)}")
         typer.echo(f"acceptance     {acceptance_in_words(settings, configuration.n_atoms)}")
         typer.echo(f"Next: hyperatom run {file}")

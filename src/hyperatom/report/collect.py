@@ -287,11 +287,7 @@ def _ledger(
     sharpened: Estimate | None,
     calls_cheap: int,
 ) -> Ledger:
-    guide = sum(one.guide for one in seconds.values())
-    fit = sum(one.fit for one in seconds.values())
-    reference = sum(one.reference for one in seconds.values())
-    total = sum(one.total for one in seconds.values())
-    cheap = sum(one.cheap for one in seconds.values())
+    spent = sum(seconds.values(), Seconds())
     asked = sum(step.asked for walker in produced for step in walker)
 
     def calls_per_sample(average: Estimate | None) -> float:
@@ -302,14 +298,16 @@ def _ledger(
         calls_produce=sum(step.asked for step in steps if step.phase == "produce"),
         failures=sum(bool(step.failure) for step in steps),
         cache_hits=0,
-        seconds_guide=guide,
-        seconds_fit=fit,
-        seconds_reference=reference,
-        seconds_overhead=max(0.0, total - guide - fit - reference - cheap),
+        seconds_guide=spent.guide,
+        seconds_fit=spent.fit,
+        seconds_reference=spent.reference,
+        seconds_overhead=max(
+            0.0, spent.total - spent.guide - spent.fit - spent.reference - spent.cheap
+        ),
         calls_per_independent_sample=calls_per_sample(energy),
         calls_per_sharpened_sample=calls_per_sample(sharpened),
         calls_cheap=calls_cheap,
-        seconds_cheap=cheap,
+        seconds_cheap=spent.cheap,
     )
 
 

@@ -26,10 +26,8 @@ import yaml
 
 from hyperatom.campaign import assembly as campaigns
 from hyperatom.campaign.campaign import Monitor as CampaignMonitor
-from hyperatom.campaign.ensemble import ensemble_of
-from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory, write_atomically
-from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.campaign.settings import load_settings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.report.comparison import read_experiment
@@ -202,7 +200,7 @@ class Study:
             text = yaml.safe_dump(campaign_content(self.settings, part.member, ATOMS, part.kelvin))
             campaigns.create(text, self.path / part.member.folder / "input.yaml", part.path)
         with monitor.campaign(part.path) as watching, campaigns.opened(part.path, watching) as run:
-            self._release = run.reference.close
+            self._release = run.close_engines
             try:
                 run.run()
             finally:
@@ -289,10 +287,8 @@ def _check(settings: StudySettings, member: Member) -> None:
     try:
         if settings.method == "exact" or member.settings.potential is None:
             content = campaign_content(settings, member.settings, ATOMS, settings.kelvins[-1])
-            wanted: Settings = load_settings(yaml.safe_dump(content), "campaign")
-            ensemble_of(wanted, member.configuration)
-            check_moves(wanted.sampling, member.configuration)
-            campaigns.make_reference(wanted, member.configuration, None, 1).close()
+            wanted = load_settings(yaml.safe_dump(content), "campaign")
+            campaigns.check_campaign(wanted, member.configuration, Path())
         else:
             part = Part("motion", member.settings, settings.kelvins[-1], Path())
             moving = motion_settings(settings, part)
