@@ -327,3 +327,14 @@ class SilentMonitor:
 
     def free_sample(self, seconds):
         pass
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_single_precision_follows_double_precision_and_knows_its_errors(name):
+    """As `hyperatom md` takes it."""
+    potential, here = fitted(name).potential, FRAMES[0].configuration
+    single = potential.in_precision("float32")
+    assert single.model.precision == "float32"
+    one, other = potential.evaluate(here), single.evaluate(here)
+    np.testing.assert_allclose(other.forces, one.forces, atol=1e-3)
+    assert other.energy_error == pytest.approx(one.energy_error, rel=1e-6)

@@ -11,9 +11,9 @@ frozen parameters: a potential, a guide, a baseline under a learned correction.
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +91,12 @@ class CompiledModel:
         self.home: Configuration | None = None
         self.dynamics = CompiledDynamics(self._forces, np.dtype(precision).type)
         self._evaluate = jax.jit(self._energy_forces_virial)
+
+    def in_precision(self, precision: str) -> "CompiledModel":
+        """The same model, not compiled yet, for trajectories in another precision."""
+        return CompiledModel(
+            self.species, self.cutoff, self.atomic_energy, self.long_range, precision, self.block
+        )
 
     def species_of(self, configuration: Configuration) -> NDArray[np.int64]:
         """Species of each atom, counted from zero in the order of `species`.
@@ -255,6 +261,21 @@ class CompiledModel:
         return LocalEnergy(value, share, -slope, voigt)
 
 
+class _Doubtful(Protocol):
+    def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array: ...
+
+
+def errors_along(potential: _Doubtful, configuration: Configuration, path: DynamicsPath) -> Array:
+    """What a potential predicts of its errors at the checked points of a path, eV, (n_checks,).
+
+    Infinite where the path has left the numbers.
+    """
+    found = np.full(len(path.energies), np.inf)
+    whole = np.isfinite(path.waypoints).all(axis=(1, 2))
+    found[whole] = potential.errors(configuration, path.waypoints[whole], path.cells[whole])
+    return found
+
+
 def guide_trajectory(path: DynamicsPath, errors: Array) -> GuideTrajectory:
     """A path with the standard deviation of the energy (n_checks,), eV, at its checked points."""
     return GuideTrajectory(
@@ -326,11 +347,22 @@ class CompiledPotential:
         check_every: int,
         dynamics: Dynamics | None = None,
     ) -> GuideTrajectory:
-        """See `Guide` in the contracts. Errors are zero: unknown."""
+        """See `Guide` in the contracts."""
         path = self.model.run(
             self.parameters, configuration, momenta, time_step, n_steps, check_every, dynamics
         )
-        return guide_trajectory(path, np.zeros(len(path.energies)))
+        return guide_trajectory(path, errors_along(self, configuration, path))
+
+    def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
+        """Standard deviation of the total energy at each waypoint, eV, (n_points,); 0: unknown."""
+        del configuration, cells
+        return np.zeros(len(waypoints))
+
+    def in_precision(self, precision: str) -> Self:
+        """The same with trajectories in another precision."""
+        if self.model.precision == precision:
+            return self
+        return replace(self, model=self.model.in_precision(precision))
 
     def digest(self) -> str:
         """SHA-256 of name, species, cutoff and parameters."""

@@ -16,13 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Dynamics, GuideTrajectory
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.compiled_potential import (
-    CompiledModel,
-    CompiledPotential,
-    guide_trajectory,
-)
+from hyperatom.potentials.compiled_potential import CompiledPotential
 
 FORMAT: Final = "hyperatom potential 1"
 
@@ -56,26 +51,8 @@ class FittedPotential(CompiledPotential):
     def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
         """Standard deviation of the total energy at each waypoint, eV, (n_points,); 0: unknown."""
         if self.known_errors is None:
-            return np.zeros(len(waypoints))
+            return super().errors(configuration, waypoints, cells)
         return self.known_errors(self, configuration, waypoints, cells)
-
-    def trajectory(
-        self,
-        configuration: Configuration,
-        momenta: Array,
-        time_step: float,
-        n_steps: int,
-        check_every: int,
-        dynamics: Dynamics | None = None,
-    ) -> GuideTrajectory:
-        """See `Guide` in the contracts."""
-        path = self.model.run(
-            self.parameters, configuration, momenta, time_step, n_steps, check_every, dynamics
-        )
-        errors = np.full(len(path.energies), np.inf)
-        whole = np.isfinite(path.waypoints).all(axis=(1, 2))
-        errors[whole] = self.errors(configuration, path.waypoints[whole], path.cells[whole])
-        return guide_trajectory(path, errors)
 
     @cached_property
     def _digest(self) -> str:
@@ -115,16 +92,6 @@ class FittedPotential(CompiledPotential):
                 file, header=np.array(json.dumps(header)), allow_pickle=False, **self._arrays()
             )
         part.replace(path)
-
-    def in_precision(self, precision: str) -> "FittedPotential":
-        """The same with trajectories in another precision."""
-        made = self.model
-        if made.precision == precision:
-            return self
-        model = CompiledModel(
-            made.species, made.cutoff, made.atomic_energy, made.long_range, precision, made.block
-        )
-        return replace(self, model=model)
 
 
 def described(tree: Any, arrays: dict[str, Array]) -> Any:

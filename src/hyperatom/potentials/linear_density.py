@@ -32,6 +32,7 @@ from hyperatom.potentials.compiled_potential import (
     CompiledModel,
     CompiledPotential,
     LongRange,
+    errors_along,
     guide_trajectory,
 )
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
@@ -64,6 +65,10 @@ class LinearDensityModel(CompiledModel):
         self.settings = settings
         self.features = DensityFeatures(settings)
         self._totals = jax.jit(self._feature_totals)
+
+    def in_precision(self, precision: str) -> "LinearDensityModel":
+        """See `CompiledModel`."""
+        return LinearDensityModel(self.settings, precision, self.baseline)
 
     def equals(self, other: "LinearDensityModel") -> bool:
         """Would it give the same numbers, bit for bit?"""
@@ -208,10 +213,7 @@ class LinearDensityPotential:
         path = self.model.run(
             self.parameters, configuration, momenta, time_step, n_steps, check_every, dynamics
         )
-        errors = np.full(len(path.energies), np.inf)
-        whole = np.isfinite(path.waypoints).all(axis=(1, 2))
-        errors[whole] = self.errors(configuration, path.waypoints[whole], path.cells[whole])
-        return guide_trajectory(path, errors)
+        return guide_trajectory(path, errors_along(self, configuration, path))
 
     def digest(self) -> str:
         """SHA-256 of settings and parameters."""

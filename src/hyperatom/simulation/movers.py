@@ -17,7 +17,7 @@ from hyperatom.dynamics.compiled_dynamics import DynamicsPath
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.interchange.potential_formats import read_potential
-from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.potentials.compiled_potential import CompiledPotential, errors_along
 from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.fitted_files import load_fitted, read_header
@@ -92,13 +92,7 @@ class PotentialMover:
 
     def errors(self, configuration: Configuration, path: DynamicsPath) -> NDArray[np.float64]:
         """Those of a guide; zero for potentials that do not know theirs."""
-        found = np.zeros(len(path.energies))
-        if isinstance(self.potential, LinearDensityPotential | FittedPotential):
-            whole = np.isfinite(path.waypoints).all(axis=(1, 2))
-            found[whole] = self.potential.errors(
-                configuration, path.waypoints[whole], path.cells[whole]
-            )
-        return found
+        return errors_along(self.potential, configuration, path)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -178,7 +172,7 @@ def make_mover(
         potential = _guide(path, settings.precision)
     else:
         given = read_potential(path, wanted.format, wanted.species, wanted.units)
-        potential = _in_precision(given, settings.precision)
+        potential = given.in_precision(settings.precision)
     potential.model.reserve(configuration)
     return PotentialMover(potential)
 
@@ -199,20 +193,7 @@ def _guide(path: Path, precision: str) -> LinearDensityPotential | FittedPotenti
     wanted = density_settings(campaign.guide, species)
     lent = LinearDensityModel(wanted, campaign.guide.precision, baseline)
     guide = LinearDensityPotential.load(directory.file(GUIDE), lent)
-    model = LinearDensityModel(guide.model.settings, precision, guide.model.baseline)
-    return replace(guide, model=model)
-
-
-def _in_precision(potential: CompiledPotential, precision: str) -> CompiledPotential:
-    if isinstance(potential, FittedPotential):
-        return potential.in_precision(precision)
-    made = potential.model
-    if made.precision == precision:
-        return potential
-    model = CompiledModel(
-        made.species, made.cutoff, made.atomic_energy, made.long_range, precision, made.block
-    )
-    return replace(potential, model=model)
+    return replace(guide, model=guide.model.in_precision(precision))
 
 
 def _reference(
