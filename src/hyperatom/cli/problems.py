@@ -14,7 +14,6 @@ import errno
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -175,6 +174,8 @@ def _report_fault(problem: BaseException, directory: Path | None) -> NoReturn:
 
 def _keep(text: str, directory: Path | None) -> Path | None:
     """Where the traceback was written: the run's log, or a temporary file."""
+    import tempfile  # only now: it takes a while, and every command begins here
+
     if directory is not None and directory.is_dir():
         with suppress(OSError):
             log = directory / "log.txt"
