@@ -143,9 +143,8 @@ def list_parts(
         for family in known_families().values():
             typer.echo(f"{family.name:24} {family.title}")
             if family.citation:
-                typer.echo(
-                    f"{'':24} {family.citation}" + (f", doi:{family.doi}" * bool(family.doi))
-                )
+                address = f", doi:{family.doi}" if family.doi else ""
+                typer.echo(f"{'':24} {family.citation}{address}")
 
 
 def _print(name: str, found: "Assessment", detailed: bool) -> None:

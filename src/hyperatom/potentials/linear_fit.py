@@ -16,7 +16,7 @@ from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPoten
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.feature_rows import RowMaker
 from hyperatom.potentials.features.density import DensitySettings
-from hyperatom.potentials.fitted import FittedPotential
+from hyperatom.potentials.fitted import FittedPotential, inflation_of
 from hyperatom.potentials.linear_density import LinearDensityModel
 from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales
 from hyperatom.potentials.many_configurations import evaluate_many
@@ -136,12 +136,12 @@ class _FrameRows:
             equations.add("virial", rows.virial * (weight / root), pull * (weight / root))
 
     def surprise(self, solution: Posterior, noise: float) -> float:
-        """Root mean square of found over predicted errors of energies; 1 of fewer than five."""
-        if len(self.energies) < 5:
+        """Root mean square of found over predicted errors of energies."""
+        if not self.energies:
             return 1.0
         rows, found, n_atoms = (np.array(column) for column in zip(*self.energies, strict=True))
         predicted = solution.standard_deviation(rows) ** 2 + noise**2 * n_atoms
-        return float(np.sqrt(np.mean((rows @ solution.weights - found) ** 2 / predicted)))
+        return inflation_of(rows @ solution.weights - found, predicted)
 
     def errors(self, equations: NormalEquations, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""

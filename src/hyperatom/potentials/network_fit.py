@@ -20,7 +20,7 @@ from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.behler_parrinello import ElementNetwork, Features, network_sums
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
-from hyperatom.potentials.fitted import FittedPotential
+from hyperatom.potentials.fitted import FittedPotential, inflation_of
 from hyperatom.potentials.many_configurations import evaluate_many
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.repulsion import closest_radii, repulsion
@@ -161,15 +161,16 @@ def fit_networks(task: FitTask, features: Features) -> FitResult:
         told,
     )
     members = _stacked([unknowns.arrays(vector) for vector in trained.vectors])
-    bare = assemble_networks(
-        settings, features, {"members": members, "radii": radii}, {"noise": 0.0, "inflation": 1.0}
-    )
-    known, noise, _ = _judged(bare, task.training)
-    potential = replace(bare, knowledge={"noise": np.float64(noise), "inflation": np.float64(1.0)})
-    unseen, _, inflation = _judged(potential, task.validation)
+    potential = assemble_networks(settings, features, {"members": members, "radii": radii}, None)
+    known, wrong = _errors(potential, task.training)
+    unseen, wrong_unseen = _errors(potential, task.validation)
+    noise = float(np.sqrt(np.mean(wrong**2 / _n_atoms(task.training))))
+    inflation = 1.0
+    if settings.members > 1 and task.validation:
+        variance = _spread(potential, [frame.configuration for frame in task.validation])
+        inflation = inflation_of(wrong_unseen, variance + noise**2 * _n_atoms(task.validation))
     potential = replace(
-        potential,
-        knowledge={"noise": np.float64(noise), "inflation": np.float64(inflation)},
+        potential, knowledge={"noise": np.float64(noise), "inflation": np.float64(inflation)}
     )
     curve.append(FitStep(float(trained.epochs.max()), known, unseen))
     task.watch(curve[-1])
@@ -186,12 +187,11 @@ def committee_errors(
     ]
     knowledge = potential.knowledge
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    spread = member_energies(potential, places).var(axis=0, ddof=1)
-    return np.asarray(float(knowledge["inflation"]) * np.sqrt(spread + noise))
+    return np.asarray(float(knowledge["inflation"]) * np.sqrt(_spread(potential, places) + noise))
 
 
-def member_energies(potential: FittedPotential, places: Sequence[Configuration]) -> Array:
-    """Total energy by each member, eV, (n_members, n_places)."""
+def _spread(potential: FittedPotential, places: Sequence[Configuration]) -> Array:
+    """Variance of the total energy among the members, eV^2, (n_places,)."""
     members = potential.parameters["members"]
     found = []
     for number in range(len(jax.tree.leaves(members)[0])):
@@ -202,7 +202,7 @@ def member_energies(potential: FittedPotential, places: Sequence[Configuration])
             potential.model, {**potential.parameters, "members": one}, potential.name
         )
         found.append([evaluation.energy for evaluation in evaluate_many(alone, places)])
-    return np.array(found)
+    return np.asarray(np.var(found, axis=0, ddof=1))
 
 
 def _networks(settings: Any, features: Features) -> tuple[ElementNetwork, ...]:
@@ -302,34 +302,24 @@ def _pair(errors: Errors) -> tuple[float, float]:
     return float(np.median(errors.energy)), float(np.median(errors.forces))
 
 
-def _judged(
-    potential: FittedPotential, frames: Sequence[LabelledFrame]
-) -> tuple[tuple[float, float], float, float]:
-    """Errors of energies (eV/atom) and forces (eV/Å); error per sqrt(atom); found over predicted.
+def _n_atoms(frames: Sequence[LabelledFrame]) -> Array:
+    return np.array([float(frame.configuration.n_atoms) for frame in frames])
 
-    The last is 1 of fewer than five frames, and without members to differ.
-    """
+
+def _errors(
+    potential: FittedPotential, frames: Sequence[LabelledFrame]
+) -> tuple[tuple[float, float], Array]:
+    """Root mean squares of energies (eV/atom) and forces (eV/Å), and every energy's error, eV."""
     if not frames:
-        return (np.nan, np.nan), 0.0, 1.0
-    places = [frame.configuration for frame in frames]
-    found = evaluate_many(potential, places)
-    n_atoms = np.array([here.n_atoms for here in places])
-    wrong = np.array(
-        [one.energy - frame.evaluation.energy for one, frame in zip(found, frames, strict=True)]
-    )
+        return (np.nan, np.nan), np.zeros(0)
+    found = evaluate_many(potential, [frame.configuration for frame in frames])
+    pairs = list(zip(found, frames, strict=True))
+    wrong = np.array([one.energy - frame.evaluation.energy for one, frame in pairs])
     of_forces = [
-        (one.forces - frame.evaluation.forces).ravel()
-        for one, frame in zip(found, frames, strict=True)
-        if frame.has_forces
+        (one.forces - frame.evaluation.forces).ravel() for one, frame in pairs if frame.has_forces
     ]
     forces = float(np.sqrt(np.mean(np.concatenate(of_forces) ** 2))) if of_forces else np.nan
-    inflation = 1.0
-    if potential.known_errors is not None and len(frames) >= 5:
-        predicted = member_energies(potential, places).var(axis=0, ddof=1)
-        predicted = predicted + float(potential.knowledge["noise"]) ** 2 * n_atoms
-        inflation = float(np.sqrt(np.mean(wrong**2 / np.maximum(predicted, 1e-300))))
-    noise = float(np.sqrt(np.mean(wrong**2 / n_atoms)))
-    return (float(np.sqrt(np.mean((wrong / n_atoms) ** 2))), forces), noise, inflation
+    return (float(np.sqrt(np.mean((wrong / _n_atoms(frames)) ** 2))), forces), wrong
 
 
 def _notes(trained: Trained, n_unknowns: int) -> tuple[str, ...]:
