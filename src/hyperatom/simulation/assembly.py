@@ -153,16 +153,17 @@ def trajectory_of(
     )
 
 
-def all_walkers(path: Path) -> Trajectory:
+def all_walkers(path: Path, skip: int = 0) -> Trajectory:
     """The frames of all walkers of a simulation, one walker behind the other.
 
-    Raises `InputError` where one of them has no frame yet.
+    The first `skip` of each are left out. Raises `InputError` where one of them has no frame yet,
+    or none that is left.
     """
     directory = SimulationDirectory.open(path, lock=False)
     settings, starts = _kept(directory)
     store = MotionStore(directory.file("motion.db"), read_only=True)
     each = [
-        trajectory_of(path, settings, starts[0], store, walker)
+        trajectory_of(path, settings, starts[0], store, walker).select(skip)
         for walker in range(settings.walkers)
     ]
     if len(each) == 1:
