@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hyperatom.analysis.acceptance_forecast import expected_acceptance, largest_deviation
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
@@ -19,10 +20,8 @@ from hyperatom.potentials.behler_parrinello import (
 from hyperatom.potentials.training.batches import TrainingLabel, pack, slot_classes, split
 from hyperatom.potentials.training.local_terms import DirectTerms, FeatureTerms
 from hyperatom.potentials.training.losses import (
-    acceptance,
     energy_spread,
     n_rows,
-    sigma_for,
     sigma_noise,
     squared_loss,
 )
@@ -242,8 +241,10 @@ def test_acceptance_against_a_simulated_test():
     after = sigma * rng.normal(size=200_000)
     accepted = np.minimum(1.0, np.exp(-beta * (after - before)))
     error = accepted.std() / np.sqrt(len(accepted))
-    assert acceptance(sigma, temperature) == pytest.approx(accepted.mean(), abs=4 * error)
-    assert sigma_for(acceptance(sigma, temperature), temperature) == pytest.approx(sigma)
+    assert expected_acceptance(sigma, temperature) == pytest.approx(accepted.mean(), abs=4 * error)
+    assert largest_deviation(expected_acceptance(sigma, temperature), temperature) == pytest.approx(
+        sigma
+    )
 
 
 def test_sigma_noise_counts_errors_in_kt(labels):

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 VOIGT_MATRIX: Final = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 """`stress[VOIGT_MATRIX]` is the symmetric matrix (3, 3) of xx yy zz yz xz xy."""
 
+VOIGT: Final = (np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1]))
+"""`matrix[VOIGT]` of a symmetric matrix (3, 3) is xx yy zz yz xz xy."""
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

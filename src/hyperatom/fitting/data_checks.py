@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.evaluation import VOIGT
 from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.potentials.energies_of_atoms import compositions
 from hyperatom.potentials.family import LabelledFrame
-from hyperatom.units import HARTREE
+from hyperatom.units import GIGAPASCAL, HARTREE
 
 Array = NDArray[np.float64]
 
@@ -42,9 +43,6 @@ GAP_RATIO = 8.0
 
 ENOUGH_PAIRS = 8
 """Pairs of close frames from which a slope is told."""
-
-GPA = 160.21766
-"""GPa in an eV/Å^3."""
 
 SLOPES = {
     "the energies look like Hartree": 1.0 / HARTREE,
@@ -240,9 +238,9 @@ def _slopes(frames: Sequence[LabelledFrame]) -> list[Finding]:
             said = None
             if _near(slope, -1.0):
                 said = "its sign is the other one (here tension is positive, as in ASE)"
-            elif _near(abs(slope), 1.0 / GPA):
+            elif _near(abs(slope), GIGAPASCAL):
                 said = "it is in GPa"
-            elif _near(abs(slope), 0.1 / GPA):
+            elif _near(abs(slope), 0.1 * GIGAPASCAL):
                 said = "it is in kbar"
             if certain and said is not None:
                 findings.append(
@@ -293,7 +291,7 @@ def _changes_between_close_frames(
             if np.abs(stretch - np.eye(3)).max() > 0.06:
                 continue
             strain = 0.5 * (stretch + stretch.T) - np.eye(3)
-            voigt = strain[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1, 1, 1, 2, 2, 2]
+            voigt = strain[VOIGT] * [1, 1, 1, 2, 2, 2]
             first, second = one.evaluation.stress, other.evaluation.stress
             if first is not None and second is not None:
                 mean = 0.5 * (first * here.volume + second * there.volume)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.family import LabelledFrame
 from hyperatom.potentials.many_configurations import evaluate_many
-from hyperatom.units import MILLI
+from hyperatom.units import GIGAPASCAL, MILLI
 
 Array = NDArray[np.float64]
 
@@ -124,8 +124,6 @@ Pair = tuple[LabelledFrame, Evaluation]
 
 
 def _row(name: str, pairs: Sequence[Pair]) -> ErrorRow:
-    from hyperatom.fitting.data_checks import GPA
-
     energy = np.array(
         [
             (one.energy - frame.evaluation.energy) / frame.configuration.n_atoms
@@ -151,7 +149,7 @@ def _row(name: str, pairs: Sequence[Pair]) -> ErrorRow:
         energy_error / MILLI,
         of_forces / MILLI,
         forces_error / MILLI,
-        GPA * float(np.sqrt(np.mean(np.square(stress)))) if stress else float("nan"),
+        float(np.sqrt(np.mean(np.square(stress)))) / GIGAPASCAL if stress else float("nan"),
     )
 
 

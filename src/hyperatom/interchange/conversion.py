@@ -13,7 +13,7 @@ import numpy as np
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.evaluation import Evaluation
+from hyperatom.evaluation import VOIGT, Evaluation
 from hyperatom.interchange.ase_atoms import from_ase
 from hyperatom.interchange.potential_formats import PotentialFormat, Source
 from hyperatom.potentials.compiled_potential import CompiledPotential
@@ -112,7 +112,7 @@ def check_derivatives(potential: CompiledPotential, here: Configuration) -> list
         strain = rng.normal(size=(3, 3))
         strain = 0.5 * (strain + strain.T)
         strain /= np.linalg.norm(strain)
-        voigt = strain[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+        voigt = strain[VOIGT] * [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
         expected = float(found.stress @ voigt)
 
         def stretched(s: float) -> Configuration:

@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 
 from hyperatom.errors import InputError
+from hyperatom.evaluation import VOIGT
 from hyperatom.frames import Array, Frames, FrameSource
 from hyperatom.trajectory import Kind, Trajectory, check_composition
 from hyperatom.units import FEMTOSECOND
@@ -166,7 +167,7 @@ def _row(atoms: Any) -> Mapping[str, Any]:
                 velocities = atoms.arrays[name]
     stress = found.get("stress")
     if stress is not None and np.shape(stress) == (3, 3):
-        stress = np.asarray(stress)[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        stress = np.asarray(stress)[VOIGT]
     return {
         "positions": atoms.positions,
         "cell": atoms.cell.array,

@@ -25,7 +25,7 @@ from hyperatom.contracts import Dynamics, GuideTrajectory
 from hyperatom.dynamics.compiled_dynamics import CompiledDynamics, DynamicsPath, at_rest
 from hyperatom.dynamics.velocity_verlet import VelocityVerlet
 from hyperatom.errors import InputError
-from hyperatom.evaluation import Evaluation
+from hyperatom.evaluation import VOIGT, Evaluation
 from hyperatom.geometry.neighbours import NeighbourLists, minimum_distance
 from hyperatom.potentials.local_energy import AtomicEnergy, LocalEnergy, energy_forces_virial
 
@@ -256,7 +256,7 @@ class CompiledModel:
 
         strain = jnp.zeros((3, 3), dtype=positions.dtype)
         value, (slope, virial) = jax.value_and_grad(energy, argnums=(0, 1))(positions, strain)
-        voigt = virial[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
+        voigt = virial[VOIGT]
         share = jnp.full(len(positions), value / len(positions), dtype=positions.dtype)
         return LocalEnergy(value, share, -slope, voigt)
 

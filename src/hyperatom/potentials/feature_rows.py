@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
+from hyperatom.evaluation import VOIGT
 from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.features.invariant_slopes import slopes_of_invariants
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
 from hyperatom.potentials.linear_density import LinearDensityModel
-
-VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ class RowMaker:
             pair = jnp.concatenate(pieces)
             tensor = jnp.einsum("ak,kbf->abf", vectors, pair)
             tensor = 0.5 * (tensor + tensor.transpose(1, 0, 2))
-            return pair, jnp.stack([tensor[a, b] for a, b in VOIGT])
+            return pair, tensor[VOIGT]
 
         pairs, tensors = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), slopes)
         return features.invariants(density), pairs, tensors

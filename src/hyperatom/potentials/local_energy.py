@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import hyperatom.geometry.narrow_neighbours  # noqa: F401 (makes Neighbours a tree of arrays)
-from hyperatom.evaluation import VOIGT_MATRIX
+from hyperatom.evaluation import VOIGT, VOIGT_MATRIX
 from hyperatom.fence import fenced
 from hyperatom.geometry.neighbours import Neighbours
 
@@ -88,7 +88,7 @@ def energy_forces_virial(
     shift = jnp.asarray(neighbours.shift, dtype=planes.dtype)
     displacements = planes[:, neighbours.index] + shift - planes[:, :, None]
     virial = jnp.einsum("aij,bij->ab", displacements, gradients)
-    voigt = 0.5 * (virial + virial.T)[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
+    voigt = 0.5 * (virial + virial.T)[VOIGT]
     return LocalEnergy(energies.sum(), energies, _forces(gradients, neighbours).T, voigt)
 
 

@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.evaluation import Evaluation
+from hyperatom.evaluation import VOIGT, Evaluation
 from hyperatom.geometry.neighbours import Neighbours, SlotsExceededError, find_neighbours
 from hyperatom.potentials.compiled_potential import CompiledPotential
 from hyperatom.potentials.local_energy import AtomicEnergy
 
 BLOCK = 24
 """Atoms in a block."""
-
-VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 
 Array = NDArray[np.float64]
 

@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.analysis.observation import Observation, in_print
 from hyperatom.analysis.statistics import Array
 from hyperatom.errors import InputError
-from hyperatom.report.figures import INK, SERIES, STYLE
+from hyperatom.report.figures import INK, SERIES, styled
 
 Observations = Mapping[str, Mapping[str, Observation]]
 """Observable by name, and of each what every source says, by the name of the source."""
@@ -72,8 +70,7 @@ def read_experiment(path: Path) -> Experiment:
 
 def draw(by_source: Mapping[str, Observation], experiment: Sequence[Experiment] = ()) -> Figure:
     """One figure of an observable: a panel for each curve name, a colour for each source."""
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
+    with styled():
         figure = Figure(layout="constrained")
         names = list(dict.fromkeys(n for one in by_source.values() for n in one.curves))
         if not names:
@@ -132,8 +129,7 @@ def svg(figure: Figure) -> str:
     """The figure as SVG text, without dates."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
+    with styled():
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
     return text[text.index("<svg") :]

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -82,6 +83,14 @@ class Picture:
     caption: str
 
 
+@contextmanager
+def styled() -> Iterator[None]:
+    """What is drawn inside looks like hyperatom's figures, whatever the user's own settings."""
+    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
+    with mpl.rc_context(settings):
+        yield
+
+
 def draw_all(data: ReportData) -> dict[str, Picture]:
     """Every figure that the data can fill, by name."""
     drawers: tuple[tuple[str, Callable[[ReportData, Figure], str]], ...] = (
@@ -92,8 +101,7 @@ def draw_all(data: ReportData) -> dict[str, Picture]:
         ("cost", _cost),
     )
     pictures = {}
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
+    with styled():
         for name, draw in drawers:
             figure = Figure()
             caption = draw(data, figure)

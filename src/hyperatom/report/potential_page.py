@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.fitting.errors_of_potentials import Assessment, ErrorRow
 from hyperatom.potentials.family import FitStep
 from hyperatom.report.comparison import svg
-from hyperatom.report.figures import BLUE, INK, RED, STYLE
+from hyperatom.report.figures import BLUE, INK, RED, styled
 from hyperatom.units import MILLI
 
 MOST_POINTS = 4000
@@ -22,8 +20,7 @@ MOST_POINTS = 4000
 
 def draw_parity(assessment: Assessment, name: str) -> Figure:
     """Potential against reference, and errors below: energies and force components."""
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
+    with styled():
         figure = Figure(figsize=(8.6, 5.2), layout="constrained")
         panels = figure.subplots(2, 2, height_ratios=(2.2, 1.0))
         forces = assessment.forces
@@ -52,8 +49,7 @@ def draw_parity(assessment: Assessment, name: str) -> Figure:
 
 def draw_learning(curve: Sequence[FitStep], axis: str) -> Figure:
     """Errors of energies and forces over what was learned, of frames learned and not learned."""
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
+    with styled():
         figure = Figure(figsize=(8.6, 2.8), layout="constrained")
         amounts = [step.amount for step in curve]
         for place, (axes, what, unit) in enumerate(

@@ -1,28 +1,19 @@
 """Figures of a study: heat capacities, density of the atoms, perpendicular space."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.analysis.density_map import DensityMapResult
 from hyperatom.analysis.observation import Observation
 from hyperatom.report.comparison import Experiment
-from hyperatom.report.figures import INK, SERIES, STYLE
+from hyperatom.report.figures import INK, SERIES, styled
 from hyperatom.studies.observations import harmonic
 from hyperatom.studies.six_dimensions import Lifted
 
 MARKS = {"fluctuation": "o", "slope": "s", "MBAR": "^", "inherent structures": "v"}
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    settings: dict[Any, Any] = {**mpl.rcParamsDefault, **STYLE}
-    with mpl.rc_context(settings):
-        yield
 
 
 def _panels(count: int, width: float, height: float) -> tuple[Figure, Any]:
@@ -41,7 +32,7 @@ def draw_heat_capacities(
     experiment: Sequence[Experiment] = (),
 ) -> Figure:
     """A panel for each member: the three ways with errors, the line of Dulong and Petit."""
-    with _styled():
+    with styled():
         figure, panels = _panels(len(by_member), 4.3, 3.2)
         for axes, (name, observed) in zip(panels, by_member.items(), strict=False):
             for index, (way, curve) in enumerate(observed.curves.items()):
@@ -62,7 +53,7 @@ def draw_heat_capacities(
 
 def draw_densities(maps: Mapping[float, DensityMapResult]) -> Figure:
     """Density along the shortest edge of the cell, coldest and hottest."""
-    with _styled():
+    with styled():
         shown = sorted({min(maps), max(maps)})
         figure, panels = _panels(len(shown), 4.3, 3.4)
         for axes, kelvin in zip(panels, shown, strict=False):
@@ -88,7 +79,7 @@ def draw_densities(maps: Mapping[float, DensityMapResult]) -> Figure:
 
 def draw_perpendicular(lifted: Sequence[Lifted]) -> Figure:
     """Occupied sites in perpendicular space, by class: rings are sites inside the windows."""
-    with _styled():
+    with styled():
         shown = [lifted[0]] if len(lifted) == 1 else [lifted[0], lifted[-1]]
         names = [
             (k, name)

@@ -11,19 +11,18 @@ nothing, and errors of forces matter only as far as they become errors of energi
 for end points that are independent and errors that are Gaussian (from <exp(-beta dH)> = 1, with
 dH of variance 2 sigma^2). The variance within groups of equal atoms is the minimum over one offset
 for each group of the sum of squares, so the `sigma` objective is the squared loss with offsets
-(`TrainingProblem.n_groups`): it stays a sum over labels, and every trainer can minimise it.
+(`TrainingProblem.n_groups`): it stays a sum over labels, and every trainer can minimise it. What
+acceptance a spread means is told by `analysis/acceptance_forecast.py`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import erfc
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfcinv
 
 from hyperatom.potentials.training.batches import Batch, TrainingLabel
 from hyperatom.potentials.training.problem import Noise, TrainingProblem
@@ -91,7 +90,7 @@ def n_rows(stacks: Stacks, problem: TrainingProblem) -> float:
 
 @dataclass(frozen=True)
 class EnergySpread:
-    """The standard deviation of total-energy errors within groups, and what it means.
+    """The standard deviation of total-energy errors within groups.
 
     | field            | unit    | meaning                                                       |
     |------------------|---------|---------------------------------------------------------------|
@@ -103,10 +102,6 @@ class EnergySpread:
     sigma: float
     standard_error: float
     n_effective: int
-
-    def acceptance(self, temperature: float) -> float:
-        """P = erfc(beta sigma / 2) at a temperature in K."""
-        return acceptance(self.sigma, temperature)
 
 
 def energy_spread(errors: Array, groups: NDArray[np.int64]) -> EnergySpread:
@@ -123,16 +118,6 @@ def energy_spread(errors: Array, groups: NDArray[np.int64]) -> EnergySpread:
     relative = np.sqrt(max(kurtosis - 1.0, 0.0) / len(centred))
     sigma = float(np.sqrt(variance))
     return EnergySpread(sigma, 0.5 * sigma * float(relative), degrees)
-
-
-def acceptance(sigma: float, temperature: float) -> float:
-    """P = erfc(beta sigma / 2) for a spread in eV at a temperature in K."""
-    return erfc(0.5 * sigma / (BOLTZMANN * temperature))
-
-
-def sigma_for(acceptance_wanted: float, temperature: float) -> float:
-    """The spread in eV at which guided trajectories are accepted so often; inverse of the above."""
-    return float(2.0 * BOLTZMANN * temperature * erfcinv(acceptance_wanted))
 
 
 def sigma_noise(

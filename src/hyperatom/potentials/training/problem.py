@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.errors import InputError
+from hyperatom.evaluation import VOIGT
 from hyperatom.potentials.training.batches import Batch, TrainingLabel
 from hyperatom.potentials.training.local_terms import (
     LocalTerms,
@@ -140,7 +141,7 @@ class TrainingProblem:
         forces = (gradients - seen_from_the_other_side(gradients, batch.reverse)).sum(axis=2)
         tensor = jnp.einsum("ais,bis->iab", batch.displacements, gradients)
         tensor = 0.5 * (tensor + tensor.transpose(0, 2, 1))
-        voigt = tensor[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        voigt = tensor[:, *VOIGT]
         return Predictions(batch.member @ values.reshape(-1), forces, batch.member @ voigt)
 
     def residuals(self, vector: jax.Array, batch: Batch) -> jax.Array:
