@@ -19,6 +19,7 @@ from hyperatom.cli.potentials import convert
 from hyperatom.cli.problems import terminable
 from hyperatom.cli.reporting import export, schema, verify, write_page
 from hyperatom.cli.study import study
+from hyperatom.cli.tour import Tour
 from hyperatom.cli.watch import watch
 
 TOUR = """
@@ -29,13 +30,13 @@ every judgement teaches the guide. The averages are exactly the reference's.
 
 What to type, in this order:
 
-  [bold]hyperatom init quartz.yaml[/bold]        an input file with every setting explained
-  [bold]hyperatom validate quartz.yaml[/bold]    is it right, and does the engine start?
-  [bold]hyperatom doctor quartz.yaml[/bold]      is the engine sound? forces, noise, time
-  [bold]hyperatom run quartz.yaml[/bold]         learn, freeze, produce, report
-  [bold]hyperatom verify quartz-run[/bold]       the proof that the run is exact
+  **hyperatom init quartz.yaml**        an input file with every setting explained
+  **hyperatom validate quartz.yaml**    is it right, and does the engine start?
+  **hyperatom doctor quartz.yaml**      is the engine sound? forces, noise, time
+  **hyperatom run quartz.yaml**         learn, freeze, produce, report
+  **hyperatom verify quartz-run**       the proof that the run is exact
 
-Ctrl-C loses nothing: [bold]hyperatom resume quartz-run[/bold] goes on, bit for bit.
+Ctrl-C loses nothing: **hyperatom resume quartz-run** goes on, bit for bit.
 """
 
 START, WATCH, USE = "Start here", "While it runs", "Afterwards"
@@ -45,6 +46,7 @@ POTENTIALS = "Potentials"
 
 app = typer.Typer(
     name="hyperatom",
+    cls=Tour,
     help=TOUR,
     rich_markup_mode="rich",
     no_args_is_help=True,
