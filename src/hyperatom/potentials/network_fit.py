@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.behler_parrinello import ElementNetwork, Features, network_sums
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.fitted import FittedPotential, inflation_of
+from hyperatom.potentials.frame_errors import atoms_in, frame_errors, without
 from hyperatom.potentials.many_configurations import evaluate_many
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.repulsion import closest_radii, repulsion
@@ -162,13 +162,13 @@ def fit_networks(task: FitTask, features: Features) -> FitResult:
     )
     members = _stacked([unknowns.arrays(vector) for vector in trained.vectors])
     potential = assemble_networks(settings, features, {"members": members, "radii": radii}, None)
-    known, wrong = _errors(potential, task.training)
-    unseen, wrong_unseen = _errors(potential, task.validation)
-    noise = float(np.sqrt(np.mean(wrong**2 / _n_atoms(task.training))))
+    known, wrong = frame_errors(potential, task.training)
+    unseen, wrong_unseen = frame_errors(potential, task.validation)
+    noise = float(np.sqrt(np.mean(wrong**2 / atoms_in(task.training))))
     inflation = 1.0
     if settings.members > 1 and task.validation:
         variance = _spread(potential, [frame.configuration for frame in task.validation])
-        inflation = inflation_of(wrong_unseen, variance + noise**2 * _n_atoms(task.validation))
+        inflation = inflation_of(wrong_unseen, variance + noise**2 * atoms_in(task.validation))
     potential = replace(
         potential, knowledge={"noise": np.float64(noise), "inflation": np.float64(inflation)}
     )
@@ -218,22 +218,11 @@ def _labels(
     alone = CompiledPotential(
         CompiledModel(species, float(radii.max()), repulsion), radii, "repulsion"
     )
-    labels = []
-    for frame, given in zip(
-        frames, evaluate_many(alone, [frame.configuration for frame in frames]), strict=True
-    ):
-        told = frame.evaluation
-        stress = None
-        if told.stress is not None and given.stress is not None:
-            stress = told.stress - given.stress
-        left = Evaluation(
-            told.energy - given.energy,
-            told.forces - given.forces,
-            stress,
-            energy_error=told.energy_error,
-        )
-        labels.append(TrainingLabel(frame.configuration, left, frame.weight))
-    return labels
+    given = evaluate_many(alone, [frame.configuration for frame in frames])
+    return [
+        TrainingLabel(frame.configuration, frame.evaluation, frame.weight)
+        for frame in without(frames, given)
+    ]
 
 
 def _scaling(stacks: Sequence[Batch], n_species: int) -> list[tuple[Array, Array]]:
@@ -300,26 +289,6 @@ def _stacked(trees: Sequence[Any]) -> Any:
 
 def _pair(errors: Errors) -> tuple[float, float]:
     return float(np.median(errors.energy)), float(np.median(errors.forces))
-
-
-def _n_atoms(frames: Sequence[LabelledFrame]) -> Array:
-    return np.array([float(frame.configuration.n_atoms) for frame in frames])
-
-
-def _errors(
-    potential: FittedPotential, frames: Sequence[LabelledFrame]
-) -> tuple[tuple[float, float], Array]:
-    """Root mean squares of energies (eV/atom) and forces (eV/Å), and every energy's error, eV."""
-    if not frames:
-        return (np.nan, np.nan), np.zeros(0)
-    found = evaluate_many(potential, [frame.configuration for frame in frames])
-    pairs = list(zip(found, frames, strict=True))
-    wrong = np.array([one.energy - frame.evaluation.energy for one, frame in pairs])
-    of_forces = [
-        (one.forces - frame.evaluation.forces).ravel() for one, frame in pairs if frame.has_forces
-    ]
-    forces = float(np.sqrt(np.mean(np.concatenate(of_forces) ** 2))) if of_forces else np.nan
-    return (float(np.sqrt(np.mean((wrong / _n_atoms(frames)) ** 2))), forces), wrong
 
 
 def _notes(trained: Trained, n_unknowns: int) -> tuple[str, ...]:
