@@ -24,7 +24,12 @@ from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials import families
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import FitTask
-from hyperatom.potentials.family_catalogue import find_family, known_families, settings_schema
+from hyperatom.potentials.family_catalogue import (
+    checked_settings,
+    find_family,
+    known_families,
+    settings_schema,
+)
 from hyperatom.potentials.family_learner import FamilyLearner
 from hyperatom.potentials.fitted_files import load_fitted
 from hyperatom.potentials.network_fit import _rescaled
@@ -42,7 +47,7 @@ FAMILIES = [
 @cache
 def fitted(name):
     family = find_family(name)
-    settings = family.settings(kind=name, **family.small)
+    settings = checked_settings(family, {"kind": name, **family.small})
     return family.fit(
         FitTask(
             settings,
@@ -72,8 +77,10 @@ def test_it_learns(name):
     energies = np.array([f.evaluation.energy / f.configuration.n_atoms for f in FRAMES])
     forces = np.concatenate([frame.evaluation.forces.ravel() for frame in FRAMES])
     found = assess(result.potential, FRAMES[18:], timed=False).total
-    assert found.energy < 0.3e3 * energies.std()
-    assert found.forces < 0.3e3 * forces.std()
+    if find_family(name).unknowns(result.potential.settings, SPECIES) != len(SPECIES):
+        # Where there is more to learn than the energies of atoms.
+        assert found.energy < 0.3e3 * energies.std()
+        assert found.forces < 0.3e3 * forces.std()
     assert result.curve[-1].validation[0] == pytest.approx(1e-3 * found.energy, rel=1e-3)
     assert result.curve[-1].validation[1] == pytest.approx(1e-3 * found.forces, rel=1e-3)
 

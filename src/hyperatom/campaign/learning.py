@@ -11,7 +11,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.families.linear_density import LinearDensitySettings, density_settings
-from hyperatom.potentials.family_catalogue import find_family
+from hyperatom.potentials.family_catalogue import checked_settings, find_family
 from hyperatom.units import BOLTZMANN
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ def make_learner(settings: Settings, start: Configuration, directory: RunDirecto
     from hyperatom.potentials.family_learner import FamilyLearner
 
     family = find_family(guide.kind)
-    own = family.settings.model_validate(
-        guide.model_dump(include=set(family.settings.model_fields))
-    )
+    content = guide.model_dump(include=set(family.settings.model_fields))
+    own = checked_settings(family, content)
     return FamilyLearner(family, own, start, settings.seed)

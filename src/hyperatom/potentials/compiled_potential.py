@@ -335,7 +335,8 @@ class CompiledPotential:
                 f"atoms are {closest:.4g} Å apart.",
                 "Look for overlapping atoms.",
             )
-        stress = virial / configuration.volume if configuration.periodic.all() else None
+        known = configuration.periodic.all() and np.isfinite(virial).all()
+        stress = virial / configuration.volume if known else None
         return Evaluation(energy, forces, stress, origin=self.name)
 
     def trajectory(

@@ -4,10 +4,11 @@ A file of `families/` has a tuple `FAMILIES` of these, and nothing else needs to
 files, the commands, the guide of a campaign and the tests find it by looking there.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,3 +145,13 @@ class Family:
     doi: str = ""
     small: Mapping[str, Any] = field(default_factory=dict)
     unknowns: Callable[[Any, tuple[int, ...]], int | None] = lambda settings, species: None  # noqa: ARG005
+
+
+def family_of(settings: FamilySettings) -> Family:
+    """The family that settings belong to: it stands in the file that defines their class."""
+    for kind in type(settings).__mro__:
+        module = sys.modules.get(kind.__module__)
+        for family in getattr(module, "FAMILIES", ()):
+            if family.settings is kind:
+                return cast("Family", family)
+    raise TypeError(f"{type(settings).__name__} belongs to no family of potentials")

@@ -108,6 +108,14 @@ def _family_settings(annotation: Any) -> type[FamilySettings] | None:
     return None
 
 
+def checked_settings(family: Family, content: Mapping[str, Any]) -> FamilySettings:
+    """Settings of the family, and of the families of its parts, checked.
+
+    Raises `InputError` for a kind that does not exist, `ValidationError` for other mistakes.
+    """
+    return settings_model(family.settings, content).model_validate(content)
+
+
 def settings_schema(model: type[BaseModel]) -> dict[str, Any]:
     """JSON schema of settings in which every family may stand where one may."""
     schema = model.model_json_schema()

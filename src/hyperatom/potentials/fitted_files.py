@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from hyperatom.errors import InputError
-from hyperatom.potentials.family_catalogue import find_family, settings_model
+from hyperatom.potentials.family_catalogue import checked_settings, find_family
 from hyperatom.potentials.fitted import FORMAT, Array, FittedPotential
 
 
@@ -45,9 +45,7 @@ def load_fitted(path: Path) -> FittedPotential:
             "Give a file that 'hyperatom fit' wrote, whole.",
         ) from problem
     family = find_family(header["family"])
-    settings = settings_model(family.settings, header["settings"]).model_validate(
-        header["settings"]
-    )
+    settings = checked_settings(family, header["settings"])
     species = tuple(header["species"])
     potential = family.assemble(settings, species, tree["parameters"], tree["knowledge"])
     potential.model.capacity = {skin: tuple(slots) for skin, slots in header["capacity"]}
