@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / ".peers"
 
@@ -28,9 +29,9 @@ def interpreter(name: str, folder: Path = FOLDER) -> Path:
     return folder / name / "bin" / "python"
 
 
-def build(name: str, folder: Path) -> None:
+def build(name: str, folder: Path, peer: Any = None) -> None:
     """Make the environment of one peer; what is half made after a failure is removed."""
-    peer = importlib.import_module(f"peers.{name}")
+    peer = peer or importlib.import_module(f"peers.{name}")
     python = interpreter(name, folder)
     try:
         subprocess.run([sys.executable, "-m", "venv", folder / name], check=True)

@@ -1,0 +1,273 @@
+"""Accuracy against cost: our families and three rivals, same frames, same wall clock, real data.
+
+    python benchmarks/accuracy.py [--data FOLDER] [--peers FOLDER] [--minutes 5]
+                                  [--sets mlearn_Si ...] [--potentials ace gap_fit ...]
+
+For every set the frames are divided by a fixed seed into those to learn from, to stop by, and to be
+judged by. Each potential is fitted to the same frames within `--minutes` on all cores, then judged
+on frames that it has not seen: root mean square errors of energies (meV/atom) and forces (meV/Å),
+and the processor time of one call of energy and forces, microseconds per atom, on one core.
+`python benchmarks/accuracy.py --build` makes the environments of the rivals; one that is not there
+is named and has no figure. A table and a picture of errors against cost are kept in
+`benchmarks/results/`.
+"""
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from figures import RESULTS, Figure, report
+from peers.build import FOLDER, build, interpreter
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SEED = 20
+VALIDATION = 0.1
+RIVALS = ("gap_fit", "pacemaker", "mace")
+OURS: dict[str, dict[str, Any]] = {
+    "linear_density": {"cutoff": 5.5},
+    "ace": {"cutoff": 5.5},
+    "gap": {"cutoff": 5.0},
+    "flare": {"cutoff": 5.0},
+    "behler_parrinello": {"cutoff": 6.0},
+    "deep_potential": {"cutoff": 6.0},
+}
+
+
+class DataSet(NamedTuple):
+    """Frames of a file, at most so many to learn from and to be judged by.
+
+    `apart` names another file to be judged by, or the key of `info` whose values (topologies, say)
+    never stand on both sides.
+    """
+
+    file: str
+    n_training: int
+    n_test: int
+    apart: str = ""
+
+
+SETS = {
+    **{
+        f"mlearn_{element}": DataSet(f"mlearn_{element}_train.xyz", 180, 60)
+        for element in ("Ge", "Li", "Mo", "Si")
+    },
+    "mlearn_Cu": DataSet("mlearn_Cu_train_reconstructed.xyz", 200, 60),
+    "mlearn_Ni": DataSet("snap_Ni_full_minus_mlearntest.xyz", 200, 60),
+    "zeolites": DataSet("sio2_zeo22_dev.xyz", 250, 100, apart="config_type"),
+    "tio2": DataSet("tio2_train.xyz", 800, 300),
+    "ethanol": DataSet("rmd17_ethanol_train1000.xyz", 700, 300),
+    "aspirin": DataSet("rmd17_aspirin_split01_train1000.xyz", 600, 300),
+    "acetylacetone": DataSet("acac_train_300K.xyz", 500, 300, apart="acac_train_600K.xyz"),
+    "water": DataSet("water_pbe0_dev.xyz", 60, 30),
+    "hydrogen": DataSet("h_pbe_dev.xyz", 200, 80),
+}
+
+
+def frames_of(data: DataSet, folder: Path) -> tuple[list[Any], list[Any], list[Any]]:
+    """Frames to learn from, to stop by, and to be judged by."""
+    from ase.io import read
+
+    frames = read(folder / data.file, ":")
+    rng = np.random.default_rng(SEED)
+    if data.apart.endswith(".xyz"):
+        test = read(folder / data.apart, ":")
+        order = rng.permutation(len(frames))
+    elif data.apart:
+        groups = sorted({str(atoms.info[data.apart]) for atoms in frames})
+        held = set(rng.choice(groups, max(1, len(groups) // 4), replace=False))
+        test = [atoms for atoms in frames if str(atoms.info[data.apart]) in held]
+        rest = [atoms for atoms in frames if str(atoms.info[data.apart]) not in held]
+        frames, order = rest, rng.permutation(len(rest))
+    else:
+        order = rng.permutation(len(frames))
+        n_test = min(data.n_test, len(frames) // 4)
+        test, order = [frames[k] for k in order[:n_test]], order[n_test:]
+    test = [test[k] for k in sorted(rng.permutation(len(test))[: data.n_test])]
+    chosen = [frames[k] for k in order[: data.n_training]]
+    n_validation = max(1, int(VALIDATION * len(chosen)))
+    return chosen[n_validation:], chosen[:n_validation], test
+
+
+def written(folder: Path, parts: Sequence[tuple[str, list[Any]]]) -> None:
+    """Energies and forces alone, which all programs read."""
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    for name, frames in parts:
+        bare = []
+        for atoms in frames:
+            cell, periodic = atoms.cell, atoms.pbc
+            if not periodic.any():  # programs that know only cells see a molecule in a wide one
+                cell, periodic = 30.0 * np.eye(3), np.ones(3, dtype=bool)
+            one = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=periodic)
+            one.calc = SinglePointCalculator(
+                one, energy=atoms.get_potential_energy(), forces=atoms.get_forces()
+            )
+            bare.append(one)
+        write(folder / f"{name}.xyz", bare, format="extxyz")
+
+
+class Score(NamedTuple):
+    """Errors on the test in meV/atom and meV/Å, µs per atom of a call, seconds of the fit."""
+
+    energy: float
+    force: float
+    microseconds: float
+    seconds: float
+
+
+def ours(name: str, folder: Path, minutes: float) -> Score:
+    """A family of ours, fitted in a process of its own, as `hyperatom fit` does it."""
+    command = [sys.executable, __file__, "--child", name, str(folder), str(minutes)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * 4 * minutes + 600)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return Score(*(float(word) for word in done.stdout.split()[-4:]))
+
+
+def child(name: str, folder: Path, minutes: float) -> None:
+    """Print the score of a family of ours."""
+    from hyperatom.fitting.data_set import read_data
+    from hyperatom.fitting.errors_of_potentials import assess, cost
+    from hyperatom.potentials.energies_of_atoms import energies_of_atoms, species_of
+    from hyperatom.potentials.family import FitTask
+    from hyperatom.potentials.family_catalogue import checked_settings, find_family
+
+    training, validation, test = (
+        read_data(folder / f"{part}.xyz") for part in ("train", "validation", "test")
+    )
+    family = find_family(name)
+    settings = checked_settings(family, {"kind": name, **OURS[name]})
+    species = species_of(training)
+    began = time.perf_counter()
+    task = FitTask(
+        settings, species, training, validation, energies_of_atoms(training, species),
+        seconds=60.0 * minutes,
+    )  # fmt: skip
+    potential = family.fit(task).potential
+    seconds = time.perf_counter() - began
+    found = assess(potential, test, timed=False).total
+    os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+    print(found.energy, found.forces, cost(potential, test), seconds)
+
+
+def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:
+    """A rival, in its own Python."""
+    from ase.io import read
+
+    rival = importlib.import_module(f"rivals.{name}")
+    python = interpreter(rival.ENVIRONMENT, environments)
+    if not python.is_file():
+        raise RuntimeError(f"{rival.ENVIRONMENT} is not installed")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment |= {f"{library}_NUM_THREADS": "2" for library in ("OMP", "MKL", "OPENBLAS")}
+    with (folder / f"{name}.log").open("w") as log:
+        subprocess.run(
+            [python, "-m", "rivals.run", name, str(folder), str(60.0 * minutes)],
+            check=True, stdout=log, stderr=log, env=environment, cwd=folder,
+        )  # fmt: skip
+    test = read(folder / "test.xyz", ":")
+    with np.load(folder / "predicted.npz") as found:
+        energies = np.array([atoms.get_potential_energy() for atoms in test])
+        n_atoms = np.array([len(atoms) for atoms in test])
+        forces = np.concatenate([atoms.get_forces().ravel() for atoms in test])
+        return Score(
+            1e3 * float(np.sqrt(np.mean(((found["energies"] - energies) / n_atoms) ** 2))),
+            1e3 * float(np.sqrt(np.mean((found["forces"] - forces) ** 2))),
+            float(found["microseconds"]),
+            float(found["seconds"]),
+        )
+
+
+def picture(table: dict[str, dict[str, Score]], path: Path) -> None:
+    """Errors of forces against cost, a panel for each set."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    n_rows = -(-len(table) // 4)
+    figure, axes = plt.subplots(n_rows, 4, figsize=(13, 3.2 * n_rows), squeeze=False)
+    for axis in axes.ravel()[len(table) :]:
+        axis.axis("off")
+    for axis, (name, scores) in zip(axes.ravel(), table.items(), strict=False):
+        for potential, score in scores.items():
+            marker = "s" if potential in RIVALS else "o"
+            axis.loglog(score.microseconds, score.force, marker, label=potential)
+            axis.annotate(potential, (score.microseconds, score.force), fontsize=7)
+        axis.set(title=name, xlabel="µs per atom", ylabel="force error, meV/Å")
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Fit, judge, print."""
+    parser = argparse.ArgumentParser(description="Accuracy of potentials on real data.")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the reference data")
+    parser.add_argument("--peers", type=Path, default=FOLDER, help="environments of the rivals")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each fit, at the most")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    everyone = [*OURS, *RIVALS]
+    parser.add_argument("--potentials", nargs="+", choices=everyone, default=everyone)
+    parser.add_argument("--build", action="store_true", help="make the environments and end")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        name, folder, minutes = arguments.child
+        child(name, Path(folder), float(minutes))
+        return
+    if arguments.build:
+        for name in RIVALS:
+            rival = importlib.import_module(f"rivals.{name}")
+            if not interpreter(rival.ENVIRONMENT, arguments.peers).is_file():
+                own = rival if hasattr(rival, "REQUIREMENTS") else None
+                build(rival.ENVIRONMENT, arguments.peers, own)
+        return
+    table: dict[str, dict[str, Score]] = {}
+    figures: list[Figure] = []
+    for name in arguments.sets:
+        data = SETS[name]
+        if not (arguments.data / data.file).is_file():
+            print(f"{name}: {arguments.data / data.file} is missing, no figure", flush=True)
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            parts = zip(
+                ("train", "validation", "test"), frames_of(data, arguments.data), strict=True
+            )
+            written(folder, list(parts))
+            table[name] = {}
+            for potential in arguments.potentials:
+                run: Callable[..., Score] = ours if potential in OURS else theirs
+                extra = () if potential in OURS else (arguments.peers,)
+                try:
+                    score = run(potential, folder, arguments.minutes, *extra)
+                except Exception as problem:
+                    print(f"{name} {potential}: no figure: {problem}", flush=True)
+                    continue
+                table[name][potential] = score
+                stem = f"accuracy.{name}.{potential}"
+                figures += [
+                    Figure(f"{stem}.energy", round(score.energy, 3), "meV/atom"),
+                    Figure(f"{stem}.force", round(score.force, 2), "meV/A"),
+                    Figure(f"{stem}.cost", round(score.microseconds, 1), "us/atom"),
+                    Figure(f"{stem}.fit", round(score.seconds, 1), "s"),
+                ]
+                print(f"{name} {potential}: {score}", flush=True)
+    report(figures, "accuracy")
+    if table:
+        picture(table, RESULTS / "accuracy.svg")
+
+
+if __name__ == "__main__":
+    main()
