@@ -118,12 +118,18 @@ def written(folder: Path, parts: Sequence[tuple[str, list[Any]]]) -> None:
 
 
 class Score(NamedTuple):
-    """Errors on the test in meV/atom and meV/Å, µs per atom of a call, seconds of the fit."""
+    """Errors on the test in meV/atom and meV/Å, µs per atom of a call, seconds of the fit.
+
+    Of predicted errors: how many lie within one and two of them, times one number, and their ranks.
+    """
 
     energy: float
     force: float
     microseconds: float
     seconds: float
+    within_68: float = float("nan")
+    within_95: float = float("nan")
+    rank: float = float("nan")
 
 
 def ours(name: str, folder: Path, minutes: float) -> Score:
@@ -132,7 +138,7 @@ def ours(name: str, folder: Path, minutes: float) -> Score:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * 4 * minutes + 600)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return Score(*(float(word) for word in done.stdout.split()[-4:]))
+    return Score(*(float(word) for word in done.stdout.split()[-7:]))
 
 
 def child(name: str, folder: Path, minutes: float) -> None:
@@ -156,9 +162,16 @@ def child(name: str, folder: Path, minutes: float) -> None:
     )  # fmt: skip
     potential = family.fit(task).potential
     seconds = time.perf_counter() - began
-    found = assess(potential, test, timed=False).total
+    judged = assess(potential, test, timed=False)
+    found = judged.total
     os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
-    print(found.energy, found.forces, cost(potential, test), seconds)
+    trusted = judged.trust
+    calibration = (
+        (trusted.coverage(0.68), trusted.coverage(0.95), trusted.rank_correlation)
+        if trusted is not None
+        else (float("nan"),) * 3
+    )
+    print(found.energy, found.forces, cost(potential, test), seconds, *calibration)
 
 
 def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:
@@ -263,6 +276,12 @@ def main() -> None:
                     Figure(f"{stem}.cost", round(score.microseconds, 1), "us/atom"),
                     Figure(f"{stem}.fit", round(score.seconds, 1), "s"),
                 ]
+                if not np.isnan(score.within_68):
+                    figures += [
+                        Figure(f"{stem}.within_68", round(score.within_68, 3), ""),
+                        Figure(f"{stem}.within_95", round(score.within_95, 3), ""),
+                        Figure(f"{stem}.rank", round(score.rank, 3), ""),
+                    ]
                 print(f"{name} {potential}: {score}", flush=True)
     report(figures, "accuracy")
     if table:

@@ -163,6 +163,8 @@ def _print(name: str, found: "Assessment", detailed: bool) -> None:
         told += f"  stress {row.stress:.3g} GPa" if row.stress == row.stress else ""
         typer.echo(told)
     typer.echo(f"  {found.microseconds:.1f} µs per atom and evaluation")
+    if found.trust is not None:
+        typer.echo(f"  {found.trust.sentence()}")
 
 
 @contextmanager

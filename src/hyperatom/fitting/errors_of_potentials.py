@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.evaluation import Evaluation
+from hyperatom.fitting.trust import Trust, trust
 from hyperatom.potentials.family import LabelledFrame
 from hyperatom.potentials.many_configurations import evaluate_many
 from hyperatom.units import GIGAPASCAL, MILLI
@@ -53,6 +54,7 @@ class Assessment:
     | `forces`       | (n, 2)       | eV/Å     | components; of the reference, of the potential|
     | `elements`     | (n,)         | -        | atomic number of each component               |
     | `microseconds` | scalar       | µs/atom  | of one evaluation of energy and forces        |
+    | `trust`        | -            | -        | of predicted errors; None: it predicts none   |
     """
 
     total: ErrorRow
@@ -62,6 +64,7 @@ class Assessment:
     forces: Array
     elements: NDArray[np.int64]
     microseconds: float
+    trust: Trust | None = None
 
     def numbers(self) -> dict[str, Any]:
         """For programs; units in the names, what is not known left out."""
@@ -73,6 +76,7 @@ class Assessment:
             "stress_rmse_GPa": self.total.stress,
             "microseconds_per_atom": self.microseconds,
             "frames": self.total.frames,
+            **({} if self.trust is None else self.trust.numbers()),
         }
         return {name: value for name, value in known.items() if np.isfinite(value)}
 
@@ -82,8 +86,12 @@ def assess(
     frames: Sequence[LabelledFrame],
     watch: Callable[[int], None] = lambda count: None,  # noqa: ARG005
     timed: bool = True,
+    trusted: bool = True,
 ) -> Assessment:
-    """Evaluate every frame and compare; raises `InputError` for species that are not known."""
+    """Evaluate every frame and compare; `trusted`: the errors that it predicts as well.
+
+    Raises `InputError` for species that are not known.
+    """
     configurations = [frame.configuration for frame in frames]
     found = evaluate_many(potential, configurations, watch)
     energies = (
@@ -117,6 +125,7 @@ def assess(
         forces,
         elements,
         cost(potential, frames) if timed else float("nan"),
+        trust(potential, frames, energies) if trusted else None,
     )
 
 

@@ -159,7 +159,7 @@ def fit(
         settings,
         data,
         result,
-        assess(potential, data.training),
+        assess(potential, data.training, trusted=False),
         assess(potential, apart) if apart else None,
         seconds,
     )

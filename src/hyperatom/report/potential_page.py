@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.fitting.errors_of_potentials import Assessment, ErrorRow
+from hyperatom.fitting.trust import Trust
 from hyperatom.potentials.family import FitStep
 from hyperatom.report.comparison import svg
 from hyperatom.report.figures import BLUE, INK, RED, styled
@@ -44,6 +45,24 @@ def draw_parity(assessment: Assessment, name: str) -> Figure:
             below.axhline(0.0, color=INK, linewidth=0.6)
             wrong = (pairs[:, 1] - pairs[:, 0]) / MILLI
             below.plot(pairs[:, 0], wrong, ".", color=BLUE, markersize=2.5, rasterized=True)
+        return figure
+
+
+def draw_trust(trust: Trust) -> Figure:
+    """Errors of energies that were made over those predicted."""
+    with styled():
+        figure = Figure(figsize=(4.3, 3.4), layout="constrained")
+        axes = figure.subplots()
+        predicted, found = trust.predicted / MILLI, np.abs(trust.found) / MILLI
+        ends = np.array([predicted.min(), predicted.max()])
+        for factor, style in ((1.0, "-"), (trust.scale, "--")):
+            for width in (1.0, 2.0):
+                axes.plot(ends, width * factor * ends, style, color=INK, linewidth=0.6)
+        axes.plot(predicted, found, ".", color=BLUE, markersize=3, rasterized=True)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("predicted error of the energy (meV/atom)")
+        axes.set_ylabel("error made (meV/atom)")
         return figure
 
 
@@ -87,7 +106,8 @@ def write_potential_page(
             f"<section><h2>Errors on {escape(name)}</h2>{_tables(one)}"
             f'<figure><div class="wide">{picture}</div><figcaption>Root mean square errors with '
             "standard errors (frames taken as independent). One evaluation of energy, forces and "
-            f"stress takes {one.microseconds:.1f} µs per atom here.</figcaption></figure></section>"
+            f"stress takes {one.microseconds:.1f} µs per atom here.</figcaption></figure>"
+            f"{_trusted(one.trust)}</section>"
         )
     if curve:
         sections.append(
@@ -101,6 +121,16 @@ def write_potential_page(
         f"<header><h1>{escape(title)}</h1></header><main>{''.join(sections)}</main></body></html>\n"
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _trusted(trust: Trust | None) -> str:
+    if trust is None:
+        return ""
+    return (
+        f'<figure><div class="wide">{svg(draw_trust(trust))}</div>'
+        f"<figcaption>{escape(trust.sentence())} Lines: one and two predicted errors, as they are "
+        "(full) and times the one number that makes them right (broken).</figcaption></figure>"
+    )
 
 
 def _tables(one: Assessment) -> str:

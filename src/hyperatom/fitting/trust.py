@@ -1,0 +1,93 @@
+"""Are the errors that a potential predicts of its energies the errors that it makes?
+
+    z = (E - E_reference) / sigma_predicted,    scale^2 = < z^2 >
+
+Normal errors lie within one sigma in 68 % of frames and within two in 95 %: once every sigma is
+multiplied by the one scale, or as they are. Whether frames with large errors are known beforehand
+is told by Spearman's rank correlation of |E - E_reference| and sigma per atom.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.potentials.family import LabelledFrame
+
+Array = NDArray[np.float64]
+
+LEVELS: Final = (0.68, 0.95)
+FEWEST: Final = 5
+"""Frames of which a rank correlation is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trust:
+    """Predicted and found errors of the energies of frames, (n_frames,), eV/atom."""
+
+    predicted: Array
+    found: Array
+
+    @property
+    def scale(self) -> float:
+        """The number by which predicted errors must be multiplied to be right on average."""
+        return float(np.sqrt(np.mean((self.found / self.predicted) ** 2)))
+
+    def coverage(self, level: float, rescaled: bool = True) -> float:
+        """Part of the frames whose error lies where that part of normal errors would."""
+        width = NormalDist().inv_cdf(0.5 + 0.5 * level) * (self.scale if rescaled else 1.0)
+        return float(np.mean(np.abs(self.found) <= width * self.predicted))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's, of predicted with found errors; NaN where they are too few or all equal."""
+        from scipy.stats import spearmanr
+
+        if len(self.found) < FEWEST or np.ptp(self.predicted) == 0.0:
+            return float("nan")
+        return float(spearmanr(self.predicted, np.abs(self.found)).statistic)
+
+    def sentence(self) -> str:
+        """What it comes to, in words."""
+        inside = ", ".join(
+            f"{self.coverage(level, rescaled=False):.0%} where {level:.0%} should be"
+            for level in LEVELS
+        )
+        again = " and ".join(f"{self.coverage(level):.0%}" for level in LEVELS)
+        told = (
+            f"Predicted errors of energies: {inside} as they are; times {self.scale:.2g}: {again}."
+        )
+        rank = self.rank_correlation
+        return told + (
+            f" Rank correlation with the errors made: {rank:.2f}." if rank == rank else ""
+        )
+
+    def numbers(self) -> dict[str, float]:
+        """For programs."""
+        return {
+            "predicted_error_scale": self.scale,
+            "coverage_68": self.coverage(LEVELS[0]),
+            "coverage_95": self.coverage(LEVELS[1]),
+            "coverage_68_unscaled": self.coverage(LEVELS[0], rescaled=False),
+            "coverage_95_unscaled": self.coverage(LEVELS[1], rescaled=False),
+            "rank_correlation": self.rank_correlation,
+        }
+
+
+def trust(potential: Any, frames: Sequence[LabelledFrame], energies: Array) -> Trust | None:
+    """Both errors of `energies` (n_frames, 2) in eV/atom, of the reference and of the potential.
+
+    None of a potential that does not know its own errors.
+    """
+    if getattr(potential, "known_errors", None) is None or not len(energies):
+        return None
+    predicted = []
+    for here in (frame.configuration for frame in frames):
+        sigma = potential.errors(here, here.positions[None], here.cell[None])[0]
+        predicted.append(sigma / here.n_atoms)
+    if not np.all(np.array(predicted) > 0.0):
+        return None
+    return Trust(np.array(predicted), energies[:, 1] - energies[:, 0])
