@@ -64,7 +64,7 @@ def test_cur_begins_with_the_row_of_greatest_leverage():
     matrix = np.zeros((10, 3))
     matrix[:9, 0] = 1.0
     matrix[9, 1] = 10.0
-    assert list(rows_by_leverage(matrix, 2))[0] == 9
+    assert rows_by_leverage(matrix, 2)[0] == 9
     assert rows_by_leverage(matrix, 2)[1] < 9
 
 

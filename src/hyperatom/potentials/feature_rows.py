@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import VOIGT
-from hyperatom.potentials.features.density import DensitySettings
+from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
 from hyperatom.potentials.features.invariant_slopes import slopes_of_invariants
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
@@ -97,29 +97,38 @@ class RowMaker:
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         # Features (n_block, n_features), their slopes dB/dr (n_block, n_slots, 3, n_features), and
         # virials (n_block, 6, n_features).
-        features = self.model.features
-        n_features, n_species = features.n_features, len(self.model.settings.species)
+        invariants, pairs = features_and_slopes(self.model.features, displacements, slots)
+        tensors = jnp.einsum("ais,isbf->iabf", displacements, pairs)
+        tensors = 0.5 * (tensors + tensors.transpose(0, 2, 1, 3))
+        return invariants, pairs, tensors[:, VOIGT[0], VOIGT[1]]
 
-        density = features.density(displacements, slots)
-        slopes = slopes_of_invariants(features.settings, density)
 
-        def of_atom(vectors: jax.Array, slope: jax.Array) -> tuple[jax.Array, jax.Array]:
-            slope = slope.reshape(n_features, n_species, -1)
-            pieces = []
-            for kind, (first, count) in enumerate(_ranges(slots)):
-                # (3, n_radial x n_lm) for each slot of this kind
-                derivative = jax.vmap(jax.jacfwd(partial(density_of_one, features.settings)))(
-                    vectors[:, first : first + count].T
-                ).transpose(0, 2, 1)
-                flat = derivative.reshape(3 * count, -1) @ slope[:, kind].T
-                pieces.append(flat.reshape(count, 3, n_features))
-            pair = jnp.concatenate(pieces)
-            tensor = jnp.einsum("ak,kbf->abf", vectors, pair)
-            tensor = 0.5 * (tensor + tensor.transpose(1, 0, 2))
-            return pair, tensor[VOIGT]
+def features_and_slopes(
+    features: DensityFeatures, displacements: jax.Array, slots: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    """Features (n_block, n_features) and dB/dr (n_block, n_slots, 3, n_features).
 
-        pairs, tensors = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), slopes)
-        return features.invariants(density), pairs, tensors
+    `displacements` and `slots` as in `DensityFeatures.density`.
+    """
+    settings = features.settings
+    n_features, n_species = features.n_features, len(settings.species)
+    density = features.density(displacements, slots)
+    slopes = slopes_of_invariants(settings, density)
+
+    def of_atom(vectors: jax.Array, slope: jax.Array) -> jax.Array:
+        slope = slope.reshape(n_features, n_species, -1)
+        pieces = []
+        for kind, (first, count) in enumerate(_ranges(slots)):
+            # (3, n_radial x n_lm) for each slot of this kind
+            derivative = jax.vmap(jax.jacfwd(partial(density_of_one, settings)))(
+                vectors[:, first : first + count].T
+            ).transpose(0, 2, 1)
+            flat = derivative.reshape(3 * count, -1) @ slope[:, kind].T
+            pieces.append(flat.reshape(count, 3, n_features))
+        return jnp.concatenate(pieces)
+
+    pairs = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), slopes)
+    return features.invariants(density), pairs
 
 
 def density_of_one(settings: DensitySettings, vector: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ Chebyshev polynomials of the distance, exact to round-off.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 
 import jax
@@ -18,15 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.potentials.features.spherical_harmonics import (
-    real_spherical_harmonics,
-    stack_rows,
-)
+from hyperatom.fence import fenced
+from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
 
 Array = NDArray[np.float64]
 
 TAIL_DIGITS = 10.0
 """The radial basis ends where a Gaussian at the cutoff has fallen by so many digits."""
+
+ROUND_OFF = 1e-13
+"""Terms of the series below this part of the values are noise, and twice as many as the others."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class GaussianDensity:
         cosines = np.cos(np.arange(n_nodes)[:, None] * angle) * (2.0 / n_nodes)
         cosines[0] *= 0.5
         series = values @ cosines.T
-        large = np.abs(series).max(axis=(0, 1)) > 1e-15 * np.abs(values).max()
+        large = np.abs(series).max(axis=(0, 1)) > ROUND_OFF * np.abs(values).max()
         return np.ascontiguousarray(series[:, :, : int(np.flatnonzero(large)[-1]) + 1])
 
     def _radial(self, distance: Array) -> Array:
@@ -111,18 +113,70 @@ class GaussianDensity:
 
         `series` is what `series` returns; the other arguments are those of an `AtomicEnergy`.
         """
-        square = jnp.sum(displacements * displacements, axis=0)
-        inverse = jax.lax.rsqrt(square)
-        unit, distance = displacements * inverse, square * inverse
-        harmonics = real_spherical_harmonics(unit[0], unit[1], unit[2], self.max_degree)
+        return _invariants(self._densities(series, displacements, central_species, slots))
+
+    def power_spectrum_slopes(
+        self,
+        series: jax.Array,
+        displacements: jax.Array,
+        central_species: jax.Array,
+        slots: tuple[int, ...],
+    ) -> tuple[jax.Array, jax.Array]:
+        """The same, and dp/dr of each neighbour, (n_block, n_slots, 3, n_features)."""
+        densities = self._densities(series, displacements, central_species, slots)
+        ranges = list(pairwise(accumulate(slots, initial=0)))
+        place = np.arange(displacements.shape[2])
+        mine = np.array([(place >= ranges[k][0]) & (place < ranges[k][1]) for k in self.species])
+        shares = jnp.asarray(mine.T[:, :, None, None], displacements.dtype)
+
+        def push(*moved: jax.Array) -> jax.Array:
+            return jnp.asarray(jax.jvp(_invariants, (densities,), (list(moved),))[1])
+
+        unit, distance = _directions(displacements)
+        radial, along = jax.jvp(
+            lambda distance: self._values(series, distance), (distance,), (jnp.ones_like(distance),)
+        )
+
+        def along_axis(step: jax.Array, component: jax.Array) -> jax.Array:
+            # Each neighbour moves its own share of the density, all of them at once.
+            harmonics, turned = jax.jvp(self._harmonics, (displacements,), (step,))
+            outward = along * component[:, None, None]
+            moved = []
+            for degree in range(self.max_degree + 1):
+                own = slice(degree * degree, (degree + 1) ** 2)
+                piece = jnp.einsum("ins,ims->isnm", outward[:, degree], harmonics[:, own])
+                piece += jnp.einsum("ins,ims->isnm", radial[:, degree], turned[:, own])
+                wide = piece[:, :, None] * shares
+                moved.append(wide.reshape(*wide.shape[:2], -1, wide.shape[4]))
+            return jnp.asarray(jax.vmap(push, in_axes=1, out_axes=1)(*moved))
+
+        axes = jnp.eye(3, dtype=displacements.dtype)[:, :, None, None]
+        steps = jnp.broadcast_to(axes, (3, *displacements.shape))
+        slopes = jax.vmap(along_axis, out_axes=2)(steps, unit)
+        return _invariants(densities), slopes
+
+    def _harmonics(self, displacements: jax.Array) -> jax.Array:
+        # Y_lm, (n_block, n_lm, n_slots).
+        unit, _ = _directions(displacements)
+        return real_spherical_harmonics(unit[0], unit[1], unit[2], self.max_degree)
+
+    def _values(self, series: jax.Array, distance: jax.Array) -> jax.Array:
+        # f_c R_nl, (n_block, n_degrees, n_radial, n_slots).
         window = transition(distance, self.cutoff, self.transition_width)
         x = jnp.minimum(distance, self.cutoff) * (2.0 / self.cutoff) - 1.0
-        terms = [window, x * window]
-        for _ in range(2, series.shape[2]):
-            terms.append(2.0 * x * terms[-1] - terms[-2])
-        chebyshev = stack_rows(terms[: series.shape[2]])
-        radial = jnp.einsum("lnk,iks->ilns", series, chebyshev)
+        terms = fenced(partial(_chebyshev, series.shape[2]))(x) * window[:, None]
+        return jnp.einsum("lnk,iks->ilns", series, terms)
 
+    def _densities(
+        self,
+        series: jax.Array,
+        displacements: jax.Array,
+        central_species: jax.Array,
+        slots: tuple[int, ...],
+    ) -> list[jax.Array]:
+        # A of each degree, (n_block, n_channels, 2 l + 1).
+        radial = self._values(series, _directions(displacements)[1])
+        harmonics = self._harmonics(displacements)
         ranges = list(pairwise(accumulate(slots, initial=0)))
         alternating = np.where(np.arange(series.shape[2]) % 2, -1.0, 1.0)
         own = self.central_weight * (series[0] @ alternating)
@@ -141,7 +195,7 @@ class GaussianDensity:
                     part = part + here[:, None, None] * own[:, None]
                 per_species.append(part)
             densities.append(jnp.concatenate(per_species, axis=1))
-        return _invariants(densities)
+        return densities
 
 
 def _invariants(densities: list[jax.Array]) -> jax.Array:
@@ -155,6 +209,26 @@ def _invariants(densities: list[jax.Array]) -> jax.Array:
     spectrum = jnp.stack(spectra, axis=2).reshape(densities[0].shape[0], -1)
     norm = jnp.sum(spectrum * spectrum, axis=1, keepdims=True)
     return spectrum * jax.lax.rsqrt(norm)
+
+
+def _chebyshev(n_terms: int, x: jax.Array) -> jax.Array:
+    # T_k(x), (n_block, n_terms, n_slots), eight at a time: T_{k+8} = 2 T_8 T_k - T_{k-8}. A chain
+    # of single terms would be computed again for each of them.
+    terms = [jnp.ones_like(x), x]
+    for _ in range(2, 9):
+        terms.append(2.0 * x * terms[-1] - terms[-2])
+    step, blocks = 2.0 * terms[8][:, None], [jnp.stack(terms[:8], axis=1)]
+    before = jnp.stack(terms[8:0:-1], axis=1)
+    for _ in range(1, -(-n_terms // 8)):
+        before, block = blocks[-1], step * blocks[-1] - before
+        blocks.append(block)
+    return jnp.concatenate(blocks, axis=1)[:, :n_terms]
+
+
+def _directions(displacements: jax.Array) -> tuple[jax.Array, jax.Array]:
+    square = jnp.sum(displacements * displacements, axis=0)
+    inverse = jax.lax.rsqrt(square)
+    return displacements * inverse, square * inverse
 
 
 def transition(distance: jax.Array, cutoff: float, width: float) -> jax.Array:

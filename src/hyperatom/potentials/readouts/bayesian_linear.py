@@ -137,8 +137,8 @@ def posterior(equations: NormalEquations, scales: Array, hyper: Hyperparameters)
     return Posterior(weights, scales, factor, ridge)
 
 
-def _inverse(factor: Array) -> Array:
-    """(R^T R)^-1 at a third of the cost of solving for the unit matrix."""
+def inverse(factor: Array) -> Array:
+    """(R^T R)^-1, R upper triangular, at a third of the cost of solving for the unit matrix."""
     upper, failed = dpotri(factor)
     assert failed == 0
     return np.asarray(np.triu(upper) + np.triu(upper, 1).T)
@@ -158,17 +158,29 @@ def maximise_evidence(
     """
     for _ in range(sweeps):
         solution = posterior(equations, scales, hyper)
-        covariance = _inverse(solution.factor)
+        covariance = inverse(solution.factor)
         scaled_weights = solution.weights / scales
         effective = equations.n_features - hyper.prior_precision * np.trace(covariance)
         norm = float(scaled_weights @ scaled_weights)
-        noise = dict(hyper.noise)
-        for kind, gram in equations.gram.items():
-            scaled_gram = scales[:, None] * gram * scales[None, :]
-            explained = float(np.sum(covariance * scaled_gram)) / hyper.noise[kind] ** 2
-            free = max(equations.count[kind] - explained, 0.1 * equations.count[kind])
-            found = float(np.sqrt(equations.residual(kind, solution.weights) / free))
-            noise[kind] = max(found, hyper.noise[kind] / 3.0, noise_floor[kind])
+        noise = renewed_noise(equations, solution, covariance, hyper.noise, noise_floor)
         alpha = max(float(effective), 1e-3) / norm if norm > 0.0 else hyper.prior_precision
         hyper = replace(hyper, prior_precision=alpha, noise=noise)
     return hyper
+
+
+def renewed_noise(
+    equations: NormalEquations,
+    solution: Posterior,
+    covariance: Array,
+    noise: Mapping[str, float],
+    noise_floor: Mapping[str, float],
+) -> dict[str, float]:
+    """Noise of each kind by one step of the fixed point; `covariance` is M^-1."""
+    scales, renewed = solution.scales, dict(noise)
+    for kind, gram in equations.gram.items():
+        scaled_gram = scales[:, None] * gram * scales[None, :]
+        explained = float(np.sum(covariance * scaled_gram)) / noise[kind] ** 2
+        free = max(equations.count[kind] - explained, 0.1 * equations.count[kind])
+        found = float(np.sqrt(equations.residual(kind, solution.weights) / free))
+        renewed[kind] = max(found, noise[kind] / 3.0, noise_floor[kind])
+    return renewed

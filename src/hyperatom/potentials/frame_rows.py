@@ -1,0 +1,159 @@
+"""Fits in closed form: rows of one frame after another, and what the weights of all of them miss.
+
+Whatever turns a configuration into rows (features of a linear model, kernels of a sparse Gaussian
+process) is fitted so; a frame leaves Gram matrices behind and is never seen again.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from hyperatom.configuration import Configuration
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.potentials.family import FitStep, FitTask, LabelledFrame
+from hyperatom.potentials.feature_rows import Rows
+from hyperatom.potentials.fitted import inflation_of
+from hyperatom.potentials.many_configurations import evaluate_many
+from hyperatom.potentials.readouts.bayesian_linear import NormalEquations, Posterior
+from hyperatom.potentials.repulsion import repulsion
+
+Array = NDArray[np.float64]
+
+
+class Maker(Protocol):
+    """What makes the rows of a configuration."""
+
+    def make(self, configuration: Configuration) -> Rows:
+        """Rows of energy, forces and virial; the last columns are constants of species."""
+        ...
+
+
+class FrameRows:
+    """Rows and targets of frames: what constants and repulsion leave, energies per sqrt(atom)."""
+
+    def __init__(
+        self, species: tuple[int, ...], maker: Maker, radii: Array, constants: Array
+    ) -> None:
+        self.maker = maker
+        self.given = (constants, radii)
+        # What the weights do not change: compiled apart, and small.
+        self.rest = CompiledModel(species, float(radii.max()), _constants_and_repulsion)
+        self.energies: list[tuple[Array, float, int]] = []
+
+    def add_to(self, equations: NormalEquations, frame: LabelledFrame) -> None:
+        """Add a frame: an energy row, 3 n_atoms force rows, 6 virial rows, of what it has."""
+        configuration, evaluation = frame.configuration, frame.evaluation
+        rows = self.maker.make(configuration)
+        rest = CompiledPotential(self.rest, self.given, "rest")
+        given = evaluate_many(rest, [configuration])[0]
+        root, weight = np.sqrt(configuration.n_atoms), np.sqrt(frame.weight)
+        found = np.array([evaluation.energy - given.energy])
+        equations.add("energy", rows.energy * (weight / root), found * (weight / root))
+        self.energies.append((rows.energy[0], float(found[0]), configuration.n_atoms))
+        if frame.has_forces:
+            target = (evaluation.forces - given.forces).ravel()
+            equations.add("forces", rows.forces * weight, target * weight)
+        if evaluation.stress is not None and given.stress is not None:
+            pull = (evaluation.stress - given.stress) * configuration.volume
+            equations.add("virial", rows.virial * (weight / root), pull * (weight / root))
+
+    def surprise(self, solution: Posterior, noise: float) -> float:
+        """Root mean square of found over predicted errors of energies."""
+        if not self.energies:
+            return 1.0
+        rows, found, n_atoms = (np.array(column) for column in zip(*self.energies, strict=True))
+        predicted = solution.standard_deviation(rows) ** 2 + noise**2 * n_atoms
+        return inflation_of(rows @ solution.weights - found, predicted)
+
+    def errors(self, equations: NormalEquations, weights: Array) -> tuple[float, float]:
+        """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""
+        wrong = [(row @ weights - found) / n_atoms for row, found, n_atoms in self.energies]
+        of_forces = float("nan")
+        if count := equations.count.get("forces"):
+            of_forces = float(np.sqrt(equations.residual("forces", weights) / count))
+        return float(np.sqrt(np.mean(np.square(wrong)))) if wrong else float("nan"), of_forces
+
+
+def closed_form(
+    task: FitTask,
+    rows: FrameRows,
+    others: FrameRows,
+    n_unknowns: int,
+    solve: Callable[[NormalEquations], Posterior],
+) -> tuple[NormalEquations, Posterior, list[FitStep]]:
+    """The equations of all training frames, their solution, and the learning curve on the way.
+
+    `rows` takes the training frames, `others` those of validation. The curve is over the number of
+    frames: what half of them would have given is known on the way.
+    """
+    order = np.random.default_rng(task.seed).permutation(len(task.training))
+    marks = _marks(len(order))
+    equations, unseen = NormalEquations(n_unknowns), NormalEquations(n_unknowns)
+    began = time.perf_counter()
+    total = len(order) + len(task.validation)
+    for count, frame in enumerate(task.validation, 1):
+        others.add_to(unseen, frame)
+        _tell(task, count, total, began)
+    curve: list[FitStep] = []
+    solution: Posterior | None = None
+    for count, which in enumerate(order, 1):
+        rows.add_to(equations, task.training[int(which)])
+        _tell(task, len(task.validation) + count, total, began)
+        if count in marks:
+            solution = solve(equations)
+            known = rows.errors(equations, solution.weights)
+            other = others.errors(unseen, solution.weights)
+            left = (time.perf_counter() - began) * (len(order) - count) / count
+            curve.append(FitStep(float(count), known, other, left))
+            task.watch(curve[-1])
+    assert solution is not None
+    return equations, solution, curve
+
+
+def slots_of_frames(model: CompiledModel, frames: Sequence[LabelledFrame]) -> tuple[int, ...]:
+    """The slots that suffice for nine tenths of the frames; denser ones are compiled apart.
+
+    For all of them, where that takes few more.
+    """
+    needed = [
+        model.lists(frame.configuration, skin=0.0).make(frame.configuration.positions).slots
+        for frame in frames
+    ]
+    most, all_of_them = np.quantile(needed, (0.9, 1.0), axis=0, method="higher")
+    chosen = all_of_them if sum(all_of_them) <= 1.3 * sum(most) else most
+    return tuple(int(n) for n in chosen)
+
+
+def emphasised(noise: dict[str, float], emphasis: float) -> dict[str, float]:
+    """Noise levels with that of energies at the most that of forces over `emphasis` (1/Å).
+
+    What no weights can mend is not noise: evidence would give the energies away for the forces.
+    """
+    if "forces" not in noise:
+        return noise
+    return {**noise, "energy": min(noise["energy"], noise["forces"] / emphasis)}
+
+
+def _tell(task: FitTask, done: int, total: int, began: float) -> None:
+    left = (time.perf_counter() - began) * (total - done) / done
+    nothing = (float("nan"), float("nan"))
+    task.watch(FitStep(done, nothing, nothing, left))
+
+
+def _marks(n: int) -> set[int]:
+    # 1/16, 1/8, ... of all frames, and all of them
+    return {n} | {n // part for part in (2, 4, 8, 16) if n // part >= 4}
+
+
+def _constants_and_repulsion(
+    parameters: Any, displacements: jax.Array, central_species: jax.Array, slots: tuple[int, ...]
+) -> jax.Array:
+    constants, radii = parameters
+    return jnp.asarray(constants)[central_species] + repulsion(
+        radii, displacements, central_species, slots
+    )
