@@ -34,6 +34,9 @@ Array = NDArray[np.float64]
 TRIPLET_FRAMES: Final = 64
 """Frames, at the most, whose triplets are candidates."""
 
+TRIPLET_CENTRES: Final = 50
+"""Atoms of such a frame, at the most, whose triplets are candidates."""
+
 TRIPLETS: Final = 4000
 """Triplets of a kind, at the most, among which points are chosen."""
 
@@ -110,7 +113,11 @@ class GapForm:
             else:
                 of_species = spectra[term.centre]
                 picked = selected_rows(of_species, self.inducing_points, self.selection, seed)
-                owns.append({"points": of_species[picked], "series": series})
+                points = of_species[picked]
+                if not len(points):
+                    # No atom was seen: a direction that says nothing, until one is.
+                    points = np.eye(1, term.density.n_features)
+                owns.append({"points": points, "series": series})
         return owns
 
     def weighted(self, owns: Sequence[Any], weights: Sequence[Array]) -> list[Any]:
@@ -130,9 +137,10 @@ def _triplets(
         vectors = here.positions[j] + lattice @ here.cell - here.positions[i]
         centre, end = np.concatenate([i, j]), np.concatenate([j, i])
         vectors = np.concatenate([vectors, -vectors])
-        here_too = here.numbers[centre] == species[term.centre]
-        left = np.flatnonzero(here_too & (here.numbers[end] == species[term.first]))
-        right = np.flatnonzero(here_too & (here.numbers[end] == species[term.second]))
+        centres = rng.permutation(np.flatnonzero(here.numbers == species[term.centre]))
+        asked = np.isin(centre, centres[:TRIPLET_CENTRES])
+        left = np.flatnonzero(asked & (here.numbers[end] == species[term.first]))
+        right = np.flatnonzero(asked & (here.numbers[end] == species[term.second]))
         a, b = np.nonzero(centre[left][:, None] == centre[right])
         a, b = left[a], right[b]
         a, b = a[a != b], b[a != b]
@@ -144,5 +152,5 @@ def _triplets(
     triplets: Array = np.concatenate(found)
     if not len(triplets):
         # Never seen: one point, whose weight the prior keeps at zero.
-        return np.full((1, 3), term.cutoff) * np.array([1.0, 0.0, 1.0])
+        return np.array([[term.cutoff, 0.0, term.cutoff]])
     return triplets

@@ -27,16 +27,16 @@ from hyperatom.potentials.readouts.sparse_gaussian_process import sparse_factor,
 Array = NDArray[np.float64]
 
 
-class Term(Protocol):
-    """A part of the atomic energy that is a sum of kernels with inducing points of its own.
+class Seen(Protocol):
+    """What a term sees of atoms.
 
-    `own` are its parameters, `points` among them; `displacements` (3, n_block, n_slots) in Å are
-    those of atoms of the species `centre`, one of `centres`, counted from zero.
+    `own` are its parameters; `displacements` (3, n_block, n_slots) in Å are those of atoms of the
+    species `centre`, one of `centres`, counted from zero.
     """
 
     @property
     def centres(self) -> tuple[int, ...]:
-        """Species of the atoms that have such an energy."""
+        """Species of the atoms that it looks at."""
         ...
 
     @property
@@ -44,16 +44,23 @@ class Term(Protocol):
         """Names of the parameters that `inputs` takes."""
         ...
 
+    def inputs(
+        self, own: Any, displacements: jax.Array, centre: int, slots: tuple[int, ...]
+    ) -> jax.Array:
+        """Whatever it is, of each atom, (n_block, n)."""
+        ...
+
+
+class Term(Seen, Protocol):
+    """A part of the atomic energy that is a sum of kernels with inducing points of its own.
+
+    `own` holds the `points`.
+    """
+
     def rows(
         self, own: Any, displacements: jax.Array, centre: int, slots: tuple[int, ...]
     ) -> tuple[jax.Array, jax.Array]:
         """Kernels (n_block, n_points) and d/dr of them, (n_block, n_slots, 3, n_points)."""
-        ...
-
-    def inputs(
-        self, own: Any, displacements: jax.Array, centre: int, slots: tuple[int, ...]
-    ) -> jax.Array:
-        """What `totals` takes of each atom, (n_block, n)."""
         ...
 
     def totals(self, own: Any, inputs: Array) -> tuple[Array, float | None]:
@@ -166,7 +173,7 @@ class TermInputs:
 
     def make(
         self,
-        terms: Sequence[Term],
+        terms: Sequence[Seen],
         owns: Sequence[Any],
         configuration: Configuration,
         positions: Array,
@@ -195,7 +202,7 @@ class TermInputs:
 
 
 def _inputs(
-    term: Term, seen: Any, displacements: jax.Array, centre: int, slots: tuple[int, ...]
+    term: Seen, seen: Any, displacements: jax.Array, centre: int, slots: tuple[int, ...]
 ) -> jax.Array:
     return term.inputs(seen, displacements, centre, slots)
 

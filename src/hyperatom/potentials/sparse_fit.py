@@ -23,7 +23,7 @@ from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.family import FitResult, FitTask, LabelledFrame
 from hyperatom.potentials.fitted import FittedPotential, inflation_of
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
-from hyperatom.potentials.kernel_rows import KernelRows, Term, TermInputs, groups_of
+from hyperatom.potentials.kernel_rows import KernelRows, Seen, Term, TermInputs, groups_of
 from hyperatom.potentials.linear_learner import CONSTANT_SCALE, NOISE_FLOOR, START
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
@@ -142,7 +142,7 @@ class Candidates:
             n = min(len(atoms), CANDIDATES)
             self.drawn[rng.choice(atoms, n, replace=False)] = True
 
-    def inputs(self, terms: Sequence[Term], owns: Sequence[Any]) -> list[Array]:
+    def inputs(self, terms: Sequence[Seen], owns: Sequence[Any]) -> list[Array]:
         """Inputs (n_candidates, n) of terms with one species of centres each."""
         found: list[list[Array]] = [[] for _ in terms]
         end = 0

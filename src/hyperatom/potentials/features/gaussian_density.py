@@ -54,6 +54,12 @@ class GaussianDensity:
     width: float
     central_weight: float = 1.0
 
+    @property
+    def n_features(self) -> int:
+        """Size of the power spectrum."""
+        n_channels = len(self.species) * self.n_radial
+        return n_channels * (n_channels + 1) // 2 * (self.max_degree + 1)
+
     def series(self) -> Array:
         """Coefficients of R_nl, (max_degree + 1, n_radial, n_terms), on [0, cutoff]."""
         n_nodes = 16 + int(12.0 * self.cutoff / self.width)
