@@ -5,7 +5,7 @@
 
 so that an energy costs the same whatever the number of inducing points, and the variance of a total
 energy, made of the moment sum_i p_i p_i^T, nearly so. Vandermause et al., Nat. Commun. 13, 5183
-(2022); Xie et al., npj Comput. Mater. 9, 36 (2023). There eps = 0; here an atom whose last
+(2022); Xie et al., npj Computational Materials 9, 36 (2023). There eps = 0; here an atom whose last
 neighbour leaves loses its energy smoothly.
 """
 
