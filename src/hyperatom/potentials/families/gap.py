@@ -91,7 +91,7 @@ FAMILIES = (
         "104, 136403 (2010)",
         doi="10.1103/PhysRevLett.104.136403",
         small={
-            "cutoff": 3.6, "radial_functions": 4, "degree": 2, "inducing_points": 40,
+            "cutoff": 3.8, "radial_functions": 4, "degree": 2, "inducing_points": 40,
             "pair_points": 6, "pair_width": 0.6,
         },
         unknowns=_unknowns,
