@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.linalg import cholesky
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.interchange.gap import read_gap
-from hyperatom.potentials.readouts.sparse_gaussian_process import (
-    dot_product_kernel,
-    gaussian_kernel,
-    predictive_variance,
-)
+from hyperatom.potentials.readouts.sparse_gaussian_process import dot_product_kernel
 from potential_suite import CASES, check_cutoff, check_physics
 
 CELL = np.array([[4.2, 0.3, 0.0], [-0.4, 4.6, 0.5], [0.2, 0.1, 5.1]])
@@ -114,24 +109,6 @@ def test_quip_itself(tmp_path):
     assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
     np.testing.assert_allclose(found.forces, atoms.get_forces(), atol=1e-8)
     np.testing.assert_allclose(found.stress, atoms.get_stress(), atol=1e-9)
-
-
-def test_variance_of_the_sparse_process_is_that_of_the_full_one():
-    """With every datum a sparse point the sparse formula is exact."""
-    generator = np.random.default_rng(2)
-    data, places, noise = generator.normal(size=(6, 2)), generator.normal(size=(3, 2)), 0.1
-    widths = np.array([0.8, 1.1])
-    row = np.asarray(gaussian_kernel(places, data, widths), dtype=float)
-    within = np.asarray(gaussian_kernel(data, data, widths), dtype=float)
-    within = 0.5 * (within + within.T) + 1e-6 * np.eye(6)
-    found = predictive_variance(
-        row,
-        np.ones(3),
-        cholesky(within, lower=True),
-        cholesky(within + within @ within / noise**2, lower=True),
-    )
-    full = np.linalg.inv(within + noise**2 * np.eye(6))
-    np.testing.assert_allclose(found, 1.0 - np.einsum("is,st,it->i", row, full, row), atol=1e-4)
 
 
 def test_kernel_with_a_broken_exponent_is_a_power():
