@@ -1,5 +1,5 @@
 # make demo: a first run, from installation to a verified report.
-# make test: the tests; make test-slow: those that take long.
+# make test: the tests; make test-slow: those that take long; make test-engines: real engines.
 # make lint: style, types, arrows, spelling.
 # make engines: first-principles engines, without which their tests are skipped.
 
@@ -10,7 +10,7 @@ DEMO := demo-run
 DEBIAN_ENGINES := quantum-espresso quantum-espresso-data abinit abinit-data
 GPAW_CONFIG := $(CURDIR)/src/hyperatom/references/engines/gpaw_siteconfig.cfg
 
-.PHONY: demo test test-slow lint install engines
+.PHONY: demo test test-engines test-slow lint install engines
 
 install: .venv/installed
 
@@ -22,6 +22,7 @@ install: .venv/installed
 
 .venv/installed-test: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 .venv/installed-lint: .venv/installed
@@ -39,6 +40,9 @@ demo: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-engines: .venv/installed-test
+	$(BIN)/python -m pytest -n 2 tests/test_engines.py tests/test_engine_campaigns.py
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 -m slow
