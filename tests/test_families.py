@@ -12,7 +12,6 @@ import typer.testing
 import yaml
 
 from hyperatom.campaign.assembly import create, opened
-from hyperatom.campaign.learning import check_guide
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
@@ -22,6 +21,7 @@ from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.interchange.ase_calculator import PotentialCalculator
 from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials import families
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.family_catalogue import (
@@ -35,6 +35,7 @@ from hyperatom.potentials.fitted_files import load_fitted
 from hyperatom.potentials.network_fit import _rescaled
 from labelled_frames import labelled_frames
 from potential_suite import CASES, check_cutoff, check_physics
+from test_compiled_potential import CUTOFF, pair_energy
 
 SPECIES = (1, 8)
 FRAMES = labelled_frames(24)
@@ -315,14 +316,35 @@ def test_the_learner_of_any_family_is_a_function_of_its_labels():
     assert 0.0 < learner.floor(guide) < 1.0
 
 
-def test_a_baseline_under_a_guide_that_cannot_stand_on_one_is_refused(toy):
-    settings = load_settings(
-        "{configuration: {crystal: silicon}, temperature: 1, "
-        "guide: {kind: toy, baseline: {file: a}}}",
-        "input.yaml",
+def test_a_guide_of_any_kind_learns_what_a_baseline_leaves(toy, tmp_path):
+    """Constants on top of windows: energies, forces and errors of the sum, saved as constants."""
+    family = find_family("toy")
+    windows = CompiledPotential(
+        CompiledModel((1, 8), CUTOFF, pair_energy), np.array([[1.0, 0.6], [0.6, 0.3]]), "windows"
     )
-    with pytest.raises(InputError, match="kind 'toy' cannot stand on a baseline"):
-        check_guide(settings)
+    settings = checked_settings(family, {"kind": "toy", "cutoff": 3.0})
+    here = FRAMES[0].configuration
+    learner = FamilyLearner(family, settings, here, baseline=windows)
+    bare = FamilyLearner(family, settings, here)
+    for frame in FRAMES[:3]:
+        told = windows.evaluate(frame.configuration)
+        label = replace(told, energy=told.energy + 4 * 1.5 - 4 * 0.25)
+        learner.add(frame.configuration, label)
+        bare.add(frame.configuration, label)
+    guide, other = learner.fit(), bare.fit()
+    unseen = FRAMES[5].configuration
+    expected = windows.evaluate(unseen)
+    assert guide.evaluate(unseen).energy == pytest.approx(expected.energy + 5.0, abs=1e-9)
+    np.testing.assert_allclose(guide.evaluate(unseen).forces, expected.forces, atol=1e-12)
+    assert other.evaluate(unseen).energy != pytest.approx(expected.energy + 5.0, abs=1e-3)
+    guide.save(tmp_path / "guide.npz")
+    again = learner.load(tmp_path / "guide.npz")
+    assert again.digest() == guide.digest()
+    assert again.evaluate(unseen).energy == guide.evaluate(unseen).energy
+    assert again.model is guide.model
+    momenta = np.zeros(unseen.positions.shape)
+    path = guide.trajectory(unseen, momenta, 0.01, 2, 2)
+    assert path.energies[0] == pytest.approx(guide.evaluate(unseen).energy, abs=1e-9)
 
 
 class SilentMonitor:

@@ -14,7 +14,7 @@ from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
-from hyperatom.campaign.learning import check_guide, make_learner
+from hyperatom.campaign.learning import make_learner
 from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (
@@ -161,7 +161,6 @@ def check_campaign(settings: Settings, start: Configuration, folder: Path) -> No
     """
     ensemble_of(settings, start)
     check_moves(settings.sampling, start)
-    check_guide(settings)
     # Starting the engine once shows whether it is installed and takes its keywords.
     engine = make_reference(settings, start, None, 1)
     engine.close()

@@ -8,8 +8,8 @@ from hyperatom.campaign.baseline import load_baseline
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings
 from hyperatom.configuration import Configuration
-from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
+from hyperatom.potentials.combined_potentials import with_species
 from hyperatom.potentials.families.linear_density import LinearDensitySettings, density_settings
 from hyperatom.potentials.family_catalogue import checked_settings, find_family
 from hyperatom.units import BOLTZMANN
@@ -60,16 +60,6 @@ class Learner(Protocol):
         ...
 
 
-def check_guide(settings: Settings) -> None:
-    """Raise `InputError` for a baseline under a guide that cannot stand on one."""
-    guide = settings.guide
-    if guide.baseline.file is not None and not isinstance(guide, LinearDensitySettings):
-        raise InputError(
-            f"A guide of kind '{guide.kind}' cannot stand on a baseline.",
-            "Take 'guide.baseline' away, or choose 'kind: linear_density'.",
-        )
-
-
 def make_learner(settings: Settings, start: Configuration, directory: RunDirectory) -> Learner:
     """The learner of the guide that the settings describe, for atoms as in `start`."""
     guide: Any = settings.guide
@@ -90,4 +80,7 @@ def make_learner(settings: Settings, start: Configuration, directory: RunDirecto
     family = find_family(guide.kind)
     content = guide.model_dump(include=set(family.settings.model_fields))
     own = checked_settings(family, content)
-    return FamilyLearner(family, own, start, settings.seed)
+    baseline = load_baseline(settings, directory)
+    if baseline is not None:
+        baseline = with_species(baseline, start.species)
+    return FamilyLearner(family, own, start, settings.seed, baseline)

@@ -9,11 +9,13 @@ import numpy as np
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
-from hyperatom.potentials.compiled_potential import CompiledModel
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.potentials.corrected import corrected
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import Family, FitTask, LabelledFrame
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.fitted_files import load_fitted
+from hyperatom.potentials.frame_errors import without
 
 GROWTH: Final = 1.25
 """A new fit is made whenever the labels have grown by this factor."""
@@ -30,18 +32,21 @@ class FamilyLearner:
     """`add` labels, `fit` a frozen potential at any time; fits begin where the last one ended.
 
     The same labels, with fits in between at the same places, give the same potential bit for bit.
-    The compiled part is that of the first fit: settings and species decide it.
+    The compiled part is that of the first fit: settings and species decide it. Where there is a
+    `baseline`, what is learned is the difference to it.
     """
 
     family: Family
     settings: Any
     start: Configuration
     seed: int = 0
+    baseline: CompiledPotential | None = None
     forgotten: int = 0
     unseen: int = 0
     _frames: list[LabelledFrame] = field(default_factory=list)
     _latest: FittedPotential | None = None
     _model: CompiledModel | None = None
+    _sum: CompiledModel | None = None
     _next: float = 0.0
 
     @property
@@ -51,7 +56,10 @@ class FamilyLearner:
 
     def add(self, configuration: Configuration, evaluation: Evaluation) -> None:
         """Learn one label."""
-        self._frames.append(LabelledFrame(configuration, evaluation, source="label"))
+        frame = LabelledFrame(configuration, evaluation, source="label")
+        if self.baseline is not None:
+            frame = without([frame], [self.baseline.evaluate(configuration)])[0]
+        self._frames.append(frame)
 
     def fit(self) -> FittedPotential:
         """The frozen potential of the labels so far, or of a fifth fewer.
@@ -63,7 +71,7 @@ class FamilyLearner:
         if self._latest is None or len(self._frames) >= self._next:
             self._next = max(len(self._frames) + 1.0, GROWTH * len(self._frames))
             self._latest = self._fitted()
-        return self._latest
+        return self._on_baseline(self._latest)
 
     def floor(self, guide: FittedPotential) -> float:
         """The smallest error of a total energy that a guide can be expected to predict, eV."""
@@ -75,7 +83,7 @@ class FamilyLearner:
 
     def load(self, path: Path) -> FittedPotential:
         """What `FittedPotential.save` wrote, with the compiled part that is here already."""
-        return self._on_one_model(load_fitted(path))
+        return self._on_baseline(self._on_one_model(load_fitted(path)))
 
     def knows(self) -> str:
         """How well determined the guide is, in words."""
@@ -104,3 +112,12 @@ class FamilyLearner:
             self._model = potential.model
             self._model.reserve(self.start)
         return replace(potential, model=self._model)
+
+    def _on_baseline(self, potential: FittedPotential) -> FittedPotential:
+        if self.baseline is None:
+            return potential
+        both = corrected(self.baseline, potential, self._sum)
+        if self._sum is None:
+            self._sum = both.model
+            self._sum.reserve(self.start)
+        return both

@@ -18,6 +18,7 @@ from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.interchange.potential_formats import read_potential
 from hyperatom.potentials.compiled_potential import CompiledPotential, errors_along
+from hyperatom.potentials.corrected import corrected
 from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.fitted_files import load_fitted, read_header
@@ -184,10 +185,11 @@ def _guide(path: Path, precision: str) -> LinearDensityPotential | FittedPotenti
             f"{path} has not frozen its guide yet.",
             f"Go on with 'hyperatom resume {path}' until it has.",
         )
-    if read_header(directory.file(GUIDE)) is not None:
-        return load_fitted(directory.file(GUIDE)).in_precision(precision)
     campaign = load_settings(directory.input_text, str(directory.file("input.yaml")))
     baseline = load_baseline(campaign, directory)
+    if read_header(directory.file(GUIDE)) is not None:
+        fitted = load_fitted(directory.file(GUIDE)).in_precision(precision)
+        return fitted if baseline is None else corrected(baseline, fitted)
     with np.load(directory.file("start.npz"), allow_pickle=False) as start:
         species = tuple(int(number) for number in np.unique(start["numbers"]))
     wanted = density_settings(campaign.guide, species)
