@@ -184,11 +184,14 @@ def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score
         raise RuntimeError(f"{rival.ENVIRONMENT} is not installed")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     environment |= {f"{library}_NUM_THREADS": "2" for library in ("OMP", "MKL", "OPENBLAS")}
-    with (folder / f"{name}.log").open("w") as log:
-        subprocess.run(
+    said = folder / f"{name}.log"
+    with said.open("w") as log:
+        done = subprocess.run(
             [python, "-m", "rivals.run", name, str(folder), str(60.0 * minutes)],
-            check=True, stdout=log, stderr=log, env=environment, cwd=folder,
+            stdout=log, stderr=log, env=environment, cwd=folder,
         )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(" | ".join(said.read_text().strip().splitlines()[-3:]))
     test = read(folder / "test.xyz", ":")
     with np.load(folder / "predicted.npz") as found:
         energies = np.array([atoms.get_potential_energy() for atoms in test])

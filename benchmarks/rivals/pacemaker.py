@@ -1,5 +1,6 @@
 """ACE by pacemaker: two densities under a square root, its own optimiser, C++ evaluator."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,6 @@ CUTOFF = 5.5
 def fit(folder: Path, seconds: float) -> None:
     """As many iterations as the time allows; the last potential written counts."""
     import pandas as pd
-    import yaml
     from ase.io import read
 
     frames = read(folder / "train.xyz", ":")
@@ -65,7 +65,7 @@ def fit(folder: Path, seconds: float) -> None:
             "evaluator": "pyace", "batch_size": 20, "parallel_mode": "process", "n_workers": 2,
         },
     }  # fmt: skip
-    (folder / "input.yaml").write_text(yaml.safe_dump(settings))
+    (folder / "input.yaml").write_text(json.dumps(settings))
     command = [sys.executable, Path(sys.executable).with_name("pacemaker"), "input.yaml"]
     try:
         subprocess.run(command, check=True, cwd=folder, timeout=seconds)
