@@ -1,9 +1,10 @@
 """GAP by QUIP's gap_fit: distances and SOAP, with the settings its authors use for such data."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from rivals.timed import ended_in_time
 
 ENVIRONMENT = "quippy_gap"
 TITLE = "GAP (gap_fit): pairs and SOAP, n_max 8, l_max 4, zeta 4"
@@ -38,12 +39,10 @@ def fit(folder: Path, seconds: float) -> None:
             "e0_method=average",
         ]
         share = left / 2.0 if points > 25 else left
-        try:
-            subprocess.run(command, check=True, cwd=folder, timeout=share)
+        if ended_in_time(command, folder, share):
             return
-        except subprocess.TimeoutExpired:
-            left -= share
-            points //= 4
+        left -= share
+        points //= 4
     raise RuntimeError(f"gap_fit did not end within {seconds:.0f} s with any number of points")
 
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rivals.timed import ended_in_time
+
 ENVIRONMENT = "mace"
 REQUIREMENTS = ("torch==2.13.0", "mace-torch==0.3.16")
 TITLE = "MACE: 32x0e + 32x1o, two layers, correlation 3"
@@ -22,11 +24,9 @@ def fit(folder: Path, seconds: float) -> None:
         "--forces_weight", "100", "--energy_weight", "10", "--ema", "--ema_decay", "0.99",
         "--default_dtype", "float32", "--device", "cpu", "--restart_latest",
     ]  # fmt: skip
-    try:
-        subprocess.run(
-            [*command, "--max_num_epochs", "10000"], check=True, cwd=folder, timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
+    if not ended_in_time([*command, "--max_num_epochs", "10000"], folder, seconds):
+        if not list((folder / "checkpoints").glob("*.pt")):
+            raise RuntimeError(f"MACE ended no epoch within {seconds:.0f} s")
         # The model of the last checkpoint is written by a run with nothing left to do.
         subprocess.run([*command, "--max_num_epochs", "0"], check=True, cwd=folder)
 

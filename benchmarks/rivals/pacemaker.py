@@ -2,10 +2,11 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from rivals.timed import ended_in_time
 
 ENVIRONMENT = "pacemaker_ace"
 TITLE = "ACE (pacemaker): Finnis-Sinclair, 2 densities, about 300 functions per element"
@@ -67,12 +68,10 @@ def fit(folder: Path, seconds: float) -> None:
     }  # fmt: skip
     (folder / "input.yaml").write_text(json.dumps(settings))
     command = [sys.executable, Path(sys.executable).with_name("pacemaker"), "input.yaml"]
-    try:
-        subprocess.run(command, check=True, cwd=folder, timeout=seconds)
-    except subprocess.TimeoutExpired:
+    if not ended_in_time(command, folder, seconds):
         made = sorted(folder.glob("interim_potential*.yaml"), key=lambda file: file.stat().st_mtime)
         if not made:
-            raise
+            raise RuntimeError(f"pacemaker wrote no potential within {seconds:.0f} s")
         shutil.copy(made[-1], folder / "output_potential.yaml")
 
 
