@@ -27,17 +27,17 @@ class CommitteeSettings(FamilySettings):
 
 
 def _fit(task: FitTask) -> FitResult:
-    from hyperatom.potentials.committee import fit_committee
+    from hyperatom.potentials.bootstrap import fit_bootstrap
 
-    return fit_committee(task)
+    return fit_bootstrap(task)
 
 
 def _assemble(
     settings: CommitteeSettings, species: tuple[int, ...], parameters: Any, knowledge: Any
 ) -> Any:
-    from hyperatom.potentials.committee import assemble_committee
+    from hyperatom.potentials.bootstrap import assemble_bootstrap
 
-    return assemble_committee(settings, species, parameters, knowledge)
+    return assemble_bootstrap(settings, species, parameters, knowledge)
 
 
 def _unknowns(settings: CommitteeSettings, species: tuple[int, ...]) -> int | None:

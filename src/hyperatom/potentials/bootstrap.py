@@ -45,7 +45,7 @@ class MeanEnergy:
         return jax.vmap(of_member)(parameters).mean(axis=0)
 
 
-def fit_committee(task: FitTask) -> FitResult:
+def fit_bootstrap(task: FitTask) -> FitResult:
     """All members, one after the other; the curve has a step for each.
 
     Raises `InputError` for members that cannot be averaged.
@@ -90,7 +90,7 @@ def fit_committee(task: FitTask) -> FitResult:
             f"Members of kind '{settings.member.kind}' have parameters of unequal shapes.",
             "Choose settings that fix their number, or another kind of member.",
         ) from problem
-    mean = assemble_committee(settings, task.species, stacked, None)
+    mean = assemble_bootstrap(settings, task.species, stacked, None)
     known, wrong = frame_errors(mean, task.training)
     unseen, wrong_unseen = frame_errors(mean, task.validation)
     noise = np.sqrt(np.mean(wrong**2 / atoms_in(task.training)))
@@ -104,7 +104,7 @@ def fit_committee(task: FitTask) -> FitResult:
     return FitResult(replace(mean, knowledge=knowledge), tuple(curve), "members")
 
 
-def assemble_committee(
+def assemble_bootstrap(
     settings: Any, species: tuple[int, ...], parameters: Any, knowledge: Any
 ) -> FittedPotential:
     """The mean of members whose parameters are stacked along a first axis.
@@ -127,11 +127,11 @@ def assemble_committee(
         family="committee",
         settings=settings,
         knowledge=knowledge,
-        known_errors=committee_errors,
+        known_errors=spread_errors,
     )
 
 
-def committee_errors(
+def spread_errors(
     potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
 ) -> Array:
     """sigma of `families/committee.py` at each waypoint, eV, (n_points,)."""
