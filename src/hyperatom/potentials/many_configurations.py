@@ -20,6 +20,12 @@ from hyperatom.potentials.local_energy import AtomicEnergy
 BLOCK = 24
 """Atoms in a block."""
 
+FEW = 50
+"""For so many configurations it does not pay to compile more than once."""
+
+SLOTS = 8
+"""Numbers of neighbour slots are multiples of this."""
+
 Array = NDArray[np.float64]
 
 
@@ -32,7 +38,9 @@ def evaluate_many(
 
     `watch` is told how many are done. Raises `InputError` for species that are not known.
     """
-    found = []
+    found: list[Evaluation] = []
+    if not configurations:
+        return found
     model = potential.model
     if model.long_range is not None or model.atomic_energy is None:
         for count, configuration in enumerate(configurations, 1):
@@ -72,11 +80,15 @@ def evaluate_many(
 def slot_levels(needed: Array) -> list[tuple[int, ...]]:
     """Numbers of slots that suffice for half, for nine tenths and for all configurations.
 
-    `needed` (n_configurations, n_species).
+    `needed` (n_configurations, n_species); of few configurations for all of them only. Multiples of
+    `SLOTS`, so that another set of alike configurations has the same.
     """
+    parts = (0.5, 0.9, 1.0) if len(needed) > FEW else (1.0,)
     levels = {
-        tuple(int(n) for n in np.quantile(needed, part, axis=0, method="higher"))
-        for part in (0.5, 0.9, 1.0)
+        tuple(
+            -(-int(n) // SLOTS) * SLOTS for n in np.quantile(needed, part, axis=0, method="higher")
+        )
+        for part in parts
     }
     return sorted(levels, key=sum)
 

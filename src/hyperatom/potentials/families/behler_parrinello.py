@@ -5,6 +5,7 @@
 The spread of the members' total energies is the predicted error (see `network_fit`).
 """
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from hyperatom.potentials.family import Family, FamilySettings, FitResult, FitTa
 
 if TYPE_CHECKING:
     from hyperatom.potentials.features.chebyshev_features import ChebyshevFeatures
+    from hyperatom.potentials.network_fit import NetworkMembers
 
 
 class BehlerParrinelloSettings(FamilySettings):
@@ -42,6 +44,19 @@ class BehlerParrinelloSettings(FamilySettings):
     stress_noise: float = Field(20.0, gt=0, description="meV/sqrt(atom); weight of virials")
 
 
+@lru_cache(maxsize=8)
+def _members(text: str, species: tuple[int, ...]) -> "NetworkMembers":
+    # One object for equal settings: what is compiled for it serves every fit.
+    from hyperatom.potentials.network_fit import NetworkMembers
+
+    settings = BehlerParrinelloSettings.model_validate_json(text)
+    return NetworkMembers(settings, _features(settings, species))
+
+
+def _text(settings: BehlerParrinelloSettings) -> str:
+    return settings.model_dump_json(include=set(BehlerParrinelloSettings.model_fields))
+
+
 def _features(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> "ChebyshevFeatures":
     from hyperatom.potentials.features.chebyshev_features import ChebyshevFeatures
 
@@ -60,17 +75,17 @@ def _features(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> "
 
 
 def _fit(task: FitTask) -> FitResult:
-    from hyperatom.potentials.network_fit import fit_networks
+    from hyperatom.potentials.committee_fit import fit_committee
 
-    return fit_networks(task, _features(task.settings, task.species))
+    return fit_committee(task, _members(_text(task.settings), task.species), task.settings.epochs)
 
 
 def _assemble(
     settings: BehlerParrinelloSettings, species: tuple[int, ...], parameters: Any, knowledge: Any
 ) -> Any:
-    from hyperatom.potentials.network_fit import assemble_networks
+    from hyperatom.potentials.committee_fit import assemble_committee
 
-    return assemble_networks(settings, _features(settings, species), parameters, knowledge)
+    return assemble_committee(settings, _members(_text(settings), species), parameters, knowledge)
 
 
 def _unknowns(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> int:

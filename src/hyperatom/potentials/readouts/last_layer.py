@@ -88,13 +88,29 @@ def bayesian_last_layer(
         return bool(way[1] == "layers" and way[2] == last[way[0]])
 
     parameters = ParameterVector(tree, trained=trained)
-    linear = TrainingProblem(problem.terms, parameters, problem.noise)
+    return solved(TrainingProblem(problem.terms, parameters, problem.noise), stacks)
+
+
+def solved(
+    linear: TrainingProblem,
+    stacks: tuple[Batch, ...],
+    origin: Array | None = None,
+    weighed: bool = False,
+) -> BayesianLastLayer:
+    """The posterior of a problem that is linear in its parameters, noise and prior by evidence.
+
+    The prior is around `origin` (n_unknowns,) or zero. Where `weighed`, energies, forces and
+    virials weigh against each other as the noise of the problem says: what no weights can mend is
+    not noise, and evidence would give the energies away for the forces.
+    """
+    start = np.zeros(linear.n_unknowns) if origin is None else origin
     equations = NormalEquations(linear.n_unknowns)
     for rows in linear_rows(linear, stacks):
+        targets = rows.targets - rows.matrix @ start
         for number, kind in enumerate(KINDS):
             chosen = rows.kinds == number
             if chosen.any():
-                equations.add(kind, rows.matrix[chosen], rows.targets[chosen])
+                equations.add(kind, rows.matrix[chosen], targets[chosen])
     width = np.sqrt(sum(np.diag(gram) for gram in equations.gram.values()))
     scales = 1.0 / np.maximum(width, 1e-6 * width.max())
     kinds = list(equations.gram)
@@ -105,7 +121,13 @@ def bayesian_last_layer(
         SWEEPS,
         dict.fromkeys(kinds, FLOOR),
     )
+    if weighed:
+        common = hyper.noise.get("forces", hyper.noise["energy"])
+        hyper = replace(hyper, noise=dict.fromkeys(kinds, common))
     solution = posterior(equations, scales, hyper)
     return BayesianLastLayer(
-        linear, solution, dict(hyper.noise), parameters.arrays(solution.weights)
+        linear,
+        solution,
+        dict(hyper.noise),
+        linear.parameters.arrays(start + solution.weights),
     )

@@ -6,6 +6,7 @@ they were packed. Prior and weight decay act on parameters, not on offsets of gr
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -49,56 +50,92 @@ class CompiledAdam:
     """See `CompiledTrainer`."""
 
     def __init__(self, settings: Adam, problem: TrainingProblem, stacks: Stacks) -> None:
-        import optax
-
+        self._settings = settings
+        self._problem = problem
         self._stacks = stacks
         self._places = places_of(stacks)
-        steps = settings.decay_epochs * len(self._places)
-        rate: Any = settings.learning_rate
-        if settings.schedule == "cosine":
-            rate = optax.cosine_decay_schedule(rate, steps, alpha=settings.final_rate)
-        elif settings.schedule == "exponential":
-            rate = optax.exponential_decay(
-                rate, steps, settings.final_rate, end_value=rate * settings.final_rate
-            )
-        method = optax.adamw(rate, weight_decay=settings.weight_decay)
-        if np.isfinite(settings.clip):
-            method = optax.chain(optax.clip_by_global_norm(settings.clip), method)
         # Every batch stands for its share of all residuals; so does its part of the prior.
-        rows = n_rows(stacks, problem) / len(self._places)
-        share = 1.0 / len(self._places)
-
-        def loss(vector: jax.Array, batch: Batch) -> jax.Array:
-            own = batch_loss(problem, vector, batch) + share * prior_loss(problem, vector)
-            return own / rows
-
-        def step(vector: jax.Array, memory: Any, batch: Batch) -> tuple[jax.Array, Any]:
-            gradient = jax.grad(loss)(vector, batch)
-            updates, memory = method.update(gradient, memory, vector)
-            return optax.apply_updates(vector, updates), memory
-
-        def of_stack(state: Any, stack: Batch, number: jax.Array) -> Any:
-            return jax.vmap(step, (0, 0, None))(state[0], state[1], stack.number(number))
-
-        self._method = method
-        self._step = jax.jit(of_stack)
+        self._rows = n_rows(stacks, problem) / len(self._places)
 
     def start(self, vectors: jax.Array) -> Any:
         """See `CompiledTrainer`."""
         vectors = jnp.asarray(vectors)
-        return vectors, jax.vmap(self._method.init)(vectors)
+        memory = jax.vmap(_method(self._settings).init)(vectors)
+        return vectors, memory, jnp.zeros((), jnp.int32)
 
     def advance(self, state: Any, rng: np.random.Generator) -> Any:
         """Every batch once, in an order drawn with `rng`."""
         for place in rng.permutation(len(self._places)):
             stack, number = self._places[place]
-            state = self._step(state, self._stacks[stack], jnp.asarray(number))
+            state = _step(
+                self._settings,
+                self._problem,
+                state,
+                self._stacks[stack],
+                jnp.asarray(number),
+                jnp.asarray(self._rows),
+                jnp.asarray(float(len(self._places))),
+            )
         return state
 
     def vectors(self, state: Any) -> jax.Array:
         """See `CompiledTrainer`."""
         vectors: jax.Array = state[0]
         return vectors
+
+
+def _method(settings: Adam) -> Any:
+    import optax
+
+    # At a rate of one: the schedule counts batches, whose number is data.
+    method = optax.adamw(1.0, weight_decay=settings.weight_decay)
+    if np.isfinite(settings.clip):
+        method = optax.chain(optax.clip_by_global_norm(settings.clip), method)
+    return method
+
+
+def learning_rate(settings: Adam, epochs: jax.Array) -> jax.Array:
+    """The rate after so many `epochs`, which need not be whole.
+
+    `cosine`: f + (1 - f) (1 + cos(pi t)) / 2, `exponential`: f^t, with f the final part of the rate
+    and t = epochs / decay_epochs up to one.
+    """
+    passed = jnp.minimum(epochs / settings.decay_epochs, 1.0)
+    final = settings.final_rate
+    if settings.schedule == "cosine":
+        part = final + (1.0 - final) * 0.5 * (1.0 + jnp.cos(jnp.pi * passed))
+    elif settings.schedule == "exponential":
+        part = final**passed
+    else:
+        part = jnp.ones_like(passed)
+    return settings.learning_rate * part
+
+
+@partial(jax.jit, static_argnums=0)
+def _step(
+    settings: Adam,
+    problem: TrainingProblem,
+    state: Any,
+    stack: Batch,
+    number: jax.Array,
+    rows: jax.Array,
+    n_batches: jax.Array,
+) -> Any:
+    import optax
+
+    vectors, memory, count = state
+    batch = stack.number(number)
+    rate = learning_rate(settings, count / n_batches)
+
+    def loss(vector: jax.Array) -> jax.Array:
+        own = batch_loss(problem, vector, batch) + prior_loss(problem, vector) / n_batches
+        return own / rows
+
+    def of_member(vector: jax.Array, memory: Any) -> tuple[jax.Array, Any]:
+        updates, memory = _method(settings).update(jax.grad(loss)(vector), memory, vector)
+        return optax.apply_updates(vector, rate * updates), memory
+
+    return *jax.vmap(of_member)(vectors, memory), count + 1
 
 
 def places_of(stacks: Stacks) -> list[tuple[int, int]]:

@@ -1,5 +1,9 @@
 """Labels packed into batches: arrays of few shapes, so that little is compiled.
 
+Shapes hardly depend on the labels: numbers of slots, atoms, configurations and batches are rounded
+up, small ones to powers of two, and loops run over the batches that are filled. A fit to a label
+more, or to other labels alike, then finds its programs compiled.
+
 A potential that is a sum of atomic energies does not care which atoms belong together. So the atoms
 of several configurations are laid one after the other, and a matrix `member` (n_configurations,
 n_atoms) of ones and zeros says whose energy is whose. A configuration then costs its atoms and no
@@ -24,10 +28,19 @@ from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.evaluation import Evaluation
 from hyperatom.geometry.neighbours import Neighbours, find_neighbours
-from hyperatom.potentials.training.local_terms import LocalTerms
+from hyperatom.potentials.training.local_terms import LocalTerms, equal_blocks
 
 SHAPES = 3
 """Classes of neighbour slots at the most: each is compiled once."""
+
+SLOTS = 8
+"""Numbers of neighbour slots are multiples of this."""
+
+LARGE = 16
+"""More batches than this are rounded to multiples of it: a power of two would waste memory."""
+
+FEW_ATOMS = 30_000
+"""Up to so many atoms all labels are of one shape."""
 
 WORTH = 0.1
 """A further class must save this part of the work."""
@@ -93,12 +106,17 @@ class Batch:
 
     @property
     def n_batches(self) -> int:
-        """Number of stacked batches."""
-        return len(self.weight)
+        """Number of stacked batches that hold labels: the first ones."""
+        return int(np.asarray(self.filled()))
+
+    def filled(self) -> Any:
+        """The same as an array, while a program is compiled."""
+        return self.member[:, 0, 0].sum().astype(np.int32)
 
     def number(self, which: Any) -> "Batch":
         """One of the stacked batches."""
-        chosen: Batch = jax.tree.map(lambda array: array[which], self)
+        whole = jax.tree.map(jnp.asarray, self) if isinstance(which, jax.Array) else self
+        chosen: Batch = jax.tree.map(lambda array: array[which], whole)
         return chosen
 
 
@@ -115,31 +133,43 @@ def pack(
     seed: int = 0,
     atoms_per_batch: int = 256,
     precision: str = "float64",
-    shapes: int = SHAPES,
+    shapes: int | None = None,
+    others: Sequence[TrainingLabel] = (),
 ) -> tuple[Batch, ...]:
     """The labels in stacked batches, one stack for each of at most `shapes` classes of slots.
 
-    Which configurations share a batch is drawn by `seed`. A batch holds `atoms_per_batch` atoms, or
-    one configuration that is larger. Raises `InputError` for no labels, and for species that the
-    potential does not know.
+    Without a number there are `SHAPES` of them for many atoms, and one for few, where compiling
+    takes longer than a few empty slots. There is room for `others` in the shapes: two sets that are
+    the others of each other share all compiled programs. Which configurations share a batch is
+    drawn by `seed`. A batch holds `atoms_per_batch` atoms, or one configuration that is larger.
+
+    Raises `InputError` for no labels, and for species that the potential does not know.
     """
     if not labels:
         raise InputError("There is no label to learn from.", "Give at least one.")
-    species = [_species_of(label.configuration, terms.species) for label in labels]
+    every = [*labels, *others]
+    species = [_species_of(label.configuration, terms.species) for label in every]
     found = [
         _neighbours(label.configuration, own, terms, None)
-        for label, own in zip(labels, species, strict=True)
+        for label, own in zip(every, species, strict=True)
     ]
-    n_atoms = np.array([label.configuration.n_atoms for label in labels])
-    classes = slot_classes(np.array([one.slots for one in found]), n_atoms, shapes)
+    n_atoms = np.array([label.configuration.n_atoms for label in every])
+    if shapes is None:
+        shapes = SHAPES if n_atoms.sum() > FEW_ATOMS else 1
+    needed = np.array([one.slots for one in found])
+    classes = slot_classes(-(-needed // SLOTS) * SLOTS, n_atoms, shapes)
     rng = np.random.default_rng(seed)
     stacks = []
     for slots, members in classes:
-        order = rng.permutation(members)
-        room = max(atoms_per_batch, int(n_atoms[order].max()))
-        bins = _fill(order, n_atoms, room)
-        n_rows = max(int(n_atoms[one].sum()) for one in bins)
-        n_configurations = max(len(one) for one in bins)
+        room = max(atoms_per_batch, int(n_atoms[members].max()))
+        sets = [members[members < len(labels)], members[members >= len(labels)]]
+        both = [_fill(rng.permutation(one), n_atoms, room) for one in sets]
+        bins, filled = both[0], [one for bins in both for one in bins]
+        if not bins:
+            continue
+        n_rows = min(power_of_two(max(int(n_atoms[one].sum()) for one in filled)), room)
+        n_configurations = power_of_two(max(len(one) for one in filled))
+        n_batches = _rounded(max(len(one) for one in both))
         packed = [
             _pack_one(
                 [labels[k] for k in one],
@@ -152,8 +182,19 @@ def pack(
             )
             for one in bins
         ]
+        empty = _pack_one([], [], terms, slots, n_rows, n_configurations, precision)
+        packed += [empty] * (n_batches - len(packed))
         stacks.append(jax.tree.map(lambda *arrays: np.stack(arrays), *packed))
     return tuple(stacks)
+
+
+def power_of_two(number: int) -> int:
+    """The smallest one that is no smaller than a positive `number`."""
+    return 1 << (number - 1).bit_length()
+
+
+def _rounded(n_batches: int) -> int:
+    return power_of_two(n_batches) if n_batches < LARGE else -(-n_batches // LARGE) * LARGE
 
 
 def slot_classes(
@@ -285,7 +326,7 @@ def _pack_one(
     precision: str,
 ) -> Batch:
     n_slots = sum(slots)
-    block = _block(n_rows, terms.block)
+    block = equal_blocks(n_rows, terms.block)
     n_rows = -(-n_rows // block) * block
     displacements = np.zeros((3, n_rows, n_slots))
     displacements[0] = 2.0 * terms.cutoff
@@ -340,11 +381,6 @@ def _pack_one(
 
 
 COLUMNS = ("n_atoms", "energy", "energy_error", "weight", "virial_weight")
-
-
-def _block(n_rows: int, block: int) -> int:
-    # Blocks as equal as possible, so that little is padded.
-    return -(-n_rows // max(1, -(-n_rows // block)))
 
 
 def _inputs(

@@ -15,11 +15,13 @@ squares: one epoch gives the exact answer, with covariance P.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperatom.potentials.training.adam import places_of
 from hyperatom.potentials.training.batches import Batch
@@ -72,41 +74,6 @@ class CompiledFilter:
         self._stacks = stacks
         self._places = places_of(stacks)
 
-        def update(
-            vector: jax.Array,
-            covariance: jax.Array,
-            forgetting: jax.Array,
-            batch: Batch,
-            which: jax.Array,
-        ) -> tuple[jax.Array, jax.Array]:
-            residuals, pull = jax.vjp(lambda v: problem.residuals(v, batch), vector)
-            # A place beyond the last residual is no observation: a row of zeros changes nothing.
-            seeds = jax.nn.one_hot(which, len(residuals), dtype=residuals.dtype)
-            rows = jax.vmap(lambda seed: pull(seed)[0])(seeds)
-            found = (seeds @ residuals).astype(jnp.float64)
-            spread = rows @ covariance
-            inner = spread @ rows.T + forgetting * jnp.eye(len(which))
-            factor = jax.scipy.linalg.cho_factor(inner)
-            gain = jax.scipy.linalg.cho_solve(factor, spread)
-            after = (covariance - spread.T @ gain) / forgetting
-            after = 0.5 * (after + after.T) + settings.process_noise * jnp.eye(len(vector))
-            return vector - found @ gain, after
-
-        def of_batch(state: _State, stack: Batch, number: jax.Array, which: jax.Array) -> _State:
-            batch = stack.number(number)
-
-            def one(state: _State, rows: jax.Array) -> tuple[_State, None]:
-                vectors, covariance = jax.vmap(update, (0, 0, None, None, None))(
-                    state.vectors, state.covariance, state.forgetting, batch, rows
-                )
-                rate = settings.forgetting_rate
-                return _State(vectors, covariance, rate * state.forgetting + 1.0 - rate), None
-
-            return jax.lax.scan(one, state, which)[0]
-
-        # The covariance is large and written in place.
-        self._update = jax.jit(of_batch, donate_argnums=0)
-
     def start(self, vectors: jax.Array) -> _State:
         """See `CompiledTrainer`."""
         vectors = jnp.array(vectors)
@@ -124,15 +91,23 @@ class CompiledFilter:
         for place in rng.permutation(len(self._places)):
             number, within = self._places[place]
             stack = self._stacks[number]
-            which = self._observations(stack, within, rng)
-            if len(which):
-                state = self._update(state, stack, jnp.asarray(within), jnp.asarray(which))
+            which, count = self._observations(stack, within, rng)
+            state = _update(
+                self._settings,
+                self._problem,
+                state,
+                stack,
+                jnp.asarray(within),
+                jnp.asarray(which),
+                jnp.asarray(count),
+            )
         return state
 
     def _observations(
         self, stack: Batch, number: int, rng: np.random.Generator
-    ) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-        # Numbers of residuals, (n_updates, rows), the last filled up with a number beyond all.
+    ) -> tuple[NDArray[np.int32], int]:
+        # Numbers of residuals, (n_updates, rows), the last filled up with a number beyond all, and
+        # how many updates there are in fact.
         weights = [np.asarray(stack.weight[number])]
         if not self._problem.energies_alone:
             weights.append(np.tile(np.asarray(stack.force_weight[number]), 3))
@@ -152,8 +127,48 @@ class CompiledFilter:
         n_residuals = sum(len(one) for one in weights)
         filled = np.full(n_updates * rows, n_residuals, dtype=np.int32)
         filled[: len(order)] = order
-        return filled.reshape(n_updates, rows)
+        return filled.reshape(n_updates, rows), -(-len(order) // rows)
 
     def vectors(self, state: _State) -> jax.Array:
         """See `CompiledTrainer`."""
         return state.vectors
+
+
+# The covariance is large and written in place.
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _update(
+    settings: ExtendedKalmanFilter,
+    problem: TrainingProblem,
+    state: _State,
+    stack: Batch,
+    number: jax.Array,
+    which: jax.Array,
+    n_updates: jax.Array,
+) -> _State:
+    batch = stack.number(number)
+
+    def of_member(
+        vector: jax.Array, covariance: jax.Array, forgetting: jax.Array, places: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        residuals, pull = jax.vjp(lambda v: problem.residuals(v, batch), vector)
+        # A place beyond the last residual is no observation: a row of zeros changes nothing.
+        seeds = jax.nn.one_hot(places, len(residuals), dtype=residuals.dtype)
+        rows = jax.vmap(lambda seed: pull(seed)[0])(seeds)
+        found = (seeds @ residuals).astype(jnp.float64)
+        spread = rows @ covariance
+        inner = spread @ rows.T + forgetting * jnp.eye(len(places))
+        factor = jax.scipy.linalg.cho_factor(inner)
+        gain = jax.scipy.linalg.cho_solve(factor, spread)
+        after = (covariance - spread.T @ gain) / forgetting
+        after = 0.5 * (after + after.T) + settings.process_noise * jnp.eye(len(vector))
+        return vector - found @ gain, after
+
+    def one(place: jax.Array, state: _State) -> _State:
+        vectors, covariance = jax.vmap(of_member, (0, 0, None, None))(
+            state.vectors, state.covariance, state.forgetting, which[place]
+        )
+        rate = settings.forgetting_rate
+        return _State(vectors, covariance, rate * state.forgetting + 1.0 - rate)
+
+    result: _State = jax.lax.fori_loop(0, n_updates, one, state)
+    return result

@@ -1,7 +1,10 @@
 """Limited-memory BFGS over all labels at once, every member with a line search of its own.
 
 Nocedal, Math. Comput. 35, 773 (1980); Liu and Nocedal, Math. Program. 45, 503 (1989): two loops
-over the latest steps s and changes y of the gradient give the direction. The line search brackets a
+over the latest steps s and changes y of the gradient give the direction, from a first guess of the
+inverse Hessian that is diagonal. What this diagonal is, random signs q of the residuals tell: that
+of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57, 1214 (2007));
+it is looked at again, ever more rarely. The line search brackets a
 step that satisfies the strong Wolfe conditions and zooms in on it by cubic interpolation (Nocedal
 and Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, 7.4).
 
@@ -26,6 +29,15 @@ from hyperatom.potentials.training.problem import TrainingProblem
 Array = NDArray[np.float64]
 Stacks = tuple[Batch, ...]
 
+PROBES = 2
+"""Random signs of a batch's residuals."""
+
+LEAST = 1.0e-8
+"""The diagonal is at least this part of its greatest number."""
+
+LOOKS = frozenset({3, 10, 30, 60, 100, 200, 400, 800})
+"""Steps after which the diagonal is looked at again."""
+
 DECREASE, CURVATURE = 1.0e-4, 0.9
 """Constants of the strong Wolfe conditions."""
 
@@ -37,6 +49,8 @@ class _State(NamedTuple):
     gradients: Array
     steps: Array
     changes: Array
+    diagonal: Array
+    taken: Array
 
 
 class _Point(NamedTuple):
@@ -68,25 +82,23 @@ class CompiledBFGS:
     def __init__(
         self, settings: LimitedMemoryBFGS, problem: TrainingProblem, stacks: Stacks
     ) -> None:
-        # Divided by the number of residuals, so that the first step, along the gradient, is small.
-        rows = n_rows(stacks, problem)
         self._settings = settings
+        self._problem = problem
         self._stacks = stacks
-
-        def loss(vector: jax.Array, given: Stacks) -> jax.Array:
-            return squared_loss(problem, vector, given) / rows
-
-        self._loss = jax.jit(jax.vmap(jax.value_and_grad(loss), (0, None)))
+        self._rows = n_rows(stacks, problem)
 
     def _at(self, vectors: Array) -> tuple[Array, Array]:
-        values, gradients = self._loss(jnp.asarray(vectors), self._stacks)
+        values, gradients = _losses(
+            self._problem, jnp.asarray(vectors), self._stacks, jnp.asarray(self._rows)
+        )
         return np.nan_to_num(np.asarray(values), nan=np.inf), np.asarray(gradients)
 
     def start(self, vectors: jax.Array) -> _State:
         """See `CompiledTrainer`."""
         begin = np.array(vectors)
         memory = np.zeros((len(begin), self._settings.memory, begin.shape[1]))
-        return _State(begin, *self._at(begin), memory, memory.copy())
+        diagonal = self._diagonal(begin, 0)
+        return _State(begin, *self._at(begin), memory, memory.copy(), diagonal, np.array(0))
 
     def advance(self, state: _State, rng: np.random.Generator) -> _State:
         """One epoch; nothing in it is random."""
@@ -104,7 +116,7 @@ class CompiledBFGS:
         n_members = len(state.vectors)
         directions = np.array(
             [
-                two_loops(state.gradients[k], state.steps[k], state.changes[k])
+                two_loops(state.gradients[k], state.steps[k], state.changes[k], state.diagonal[k])
                 for k in range(n_members)
             ]
         )
@@ -138,17 +150,75 @@ class CompiledBFGS:
             elif after[k].length == 0.0:
                 # Where no step helps, what is remembered is forgotten: steepest descent is next.
                 steps[k], changes[k] = 0.0, 0.0
+        vectors, count = state.vectors + moved, int(state.taken) + 1
+        diagonal = state.diagonal
+        if count in LOOKS:
+            diagonal = self._diagonal(vectors, count)
         return _State(
-            state.vectors + moved,
+            vectors,
             np.array([point.value for point in after]),
             gradients,
             steps,
             changes,
+            diagonal,
+            np.array(count),
         )
 
+    def _diagonal(self, vectors: Array, seed: int) -> Array:
+        # Of the Hessian of the loss, (n_members, n_unknowns).
+        total = sum(
+            np.asarray(
+                _squares(self._problem, jnp.asarray(vectors), stack, jax.random.key(seed + number))
+            )
+            for number, stack in enumerate(self._stacks)
+        )
+        precision, _ = self._problem.prior
+        diagonal = np.nan_to_num(np.asarray(total) + precision, nan=0.0, posinf=0.0)
+        least = LEAST * diagonal.max(axis=1, keepdims=True)
+        return np.asarray(np.maximum(diagonal, np.maximum(least, 1e-300)) / self._rows)
 
-def two_loops(gradient: Array, steps: Array, changes: Array) -> Array:
-    """-H g, with H from the remembered steps and changes (memory, n), the latest last; (n,)."""
+
+@jax.jit
+def _losses(
+    problem: TrainingProblem, vectors: jax.Array, stacks: Stacks, rows: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    # Divided by the number of residuals, so that the first step, along the gradient, is small.
+    def loss(vector: jax.Array) -> jax.Array:
+        return squared_loss(problem, vector, stacks) / rows
+
+    values, gradients = jax.vmap(jax.value_and_grad(loss))(vectors)
+    return values, gradients
+
+
+@jax.jit
+def _squares(
+    problem: TrainingProblem, vectors: jax.Array, stack: Batch, key: jax.Array
+) -> jax.Array:
+    def of_batch(given: tuple[jax.Array, Batch]) -> jax.Array:
+        own, batch = given
+
+        def of_member(vector: jax.Array) -> jax.Array:
+            residuals, pull = jax.vjp(lambda v: problem.residuals(v, batch), vector)
+            signs = jax.random.rademacher(own, (PROBES, len(residuals)), residuals.dtype)
+            rows = jax.lax.map(lambda sign: pull(sign)[0], signs)
+            return jnp.mean(rows.astype(jnp.float64) ** 2, axis=0)
+
+        return jax.vmap(of_member)(vectors)
+
+    def add(number: jax.Array, total: jax.Array) -> jax.Array:
+        return total + of_batch((jax.random.fold_in(key, number), stack.number(number)))
+
+    found: jax.Array = jax.lax.fori_loop(0, stack.filled(), add, jnp.zeros_like(vectors))
+    return found
+
+
+def two_loops(
+    gradient: Array, steps: Array, changes: Array, diagonal: Array | float = 1.0
+) -> Array:
+    """-H g, with H from the remembered steps and changes (memory, n), the latest last; (n,).
+
+    `diagonal` (n,) is a guess of the Hessian's, up to a factor once there is a step.
+    """
     used = [k for k in range(len(steps)) if steps[k] @ changes[k] > 0.0]
     direction = -gradient
     weights = {}
@@ -157,9 +227,12 @@ def two_loops(gradient: Array, steps: Array, changes: Array) -> Array:
         direction = direction - weights[k] * changes[k]
     if used:
         last = used[-1]
-        direction = direction * (steps[last] @ changes[last]) / (changes[last] @ changes[last])
+        scaled = changes[last] / diagonal
+        direction = direction / diagonal * (steps[last] @ changes[last]) / (changes[last] @ scaled)
     else:
-        direction = direction / max(1.0, float(np.linalg.norm(gradient)))
+        # A step that a quadratic function of this diagonal would call no longer than one.
+        direction = direction / diagonal
+        direction = direction / max(1.0, float(np.sqrt(-direction @ gradient)))
     for k in used:
         back = (changes[k] @ direction) / (steps[k] @ changes[k])
         direction = direction + (weights[k] - back) * steps[k]

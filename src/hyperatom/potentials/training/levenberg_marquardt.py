@@ -11,6 +11,7 @@ Rows of J are derivatives backward of a block of residuals at a time, and only J
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from hyperatom.potentials.training.batches import Batch
-from hyperatom.potentials.training.losses import squared_loss
+from hyperatom.potentials.training.losses import squared_loss, sum_over
 from hyperatom.potentials.training.problem import TrainingProblem
 
 Array = NDArray[np.float64]
@@ -59,21 +60,8 @@ class CompiledMarquardt:
         self._problem = problem
         self._stacks = stacks
 
-        def of_stack(vector: jax.Array, stack: Batch) -> tuple[jax.Array, jax.Array]:
-            def add(total: Any, batch: Batch) -> tuple[Any, None]:
-                one = normal_equations(problem, vector, batch, settings.rows)
-                return jax.tree.map(jnp.add, total, one), None
-
-            n = len(vector)
-            return jax.lax.scan(add, (jnp.zeros((n, n)), jnp.zeros(n)), stack)[0]
-
-        self._normal = jax.jit(jax.vmap(of_stack, (0, None)))
-        self._loss = jax.jit(
-            jax.vmap(lambda vector, given: squared_loss(problem, vector, given), (0, None))
-        )
-
     def _at(self, vectors: Array) -> Array:
-        values = np.asarray(self._loss(jnp.asarray(vectors), self._stacks))
+        values = np.asarray(_losses(self._problem, jnp.asarray(vectors), self._stacks))
         return np.asarray(np.nan_to_num(values, nan=np.inf))
 
     def start(self, vectors: jax.Array) -> _State:
@@ -122,7 +110,9 @@ class CompiledMarquardt:
         n_members, n = vectors.shape
         hessians, slopes = np.zeros((n_members, n, n)), np.zeros((n_members, n))
         for stack in self._stacks:
-            gram, moment = self._normal(jnp.asarray(vectors), stack)
+            gram, moment = _equations_of(
+                self._settings.rows, self._problem, jnp.asarray(vectors), stack
+            )
             hessians += np.asarray(gram)
             slopes += np.asarray(moment)
         precision, mean = self._problem.prior
@@ -132,6 +122,27 @@ class CompiledMarquardt:
     def vectors(self, state: _State) -> jax.Array:
         """See `CompiledTrainer`."""
         return jnp.asarray(state.vectors)
+
+
+@jax.jit
+def _losses(problem: TrainingProblem, vectors: jax.Array, stacks: Stacks) -> jax.Array:
+    return jax.vmap(lambda vector: squared_loss(problem, vector, stacks))(vectors)
+
+
+@partial(jax.jit, static_argnums=0)
+def _equations_of(
+    rows: int, problem: TrainingProblem, vectors: jax.Array, stack: Batch
+) -> tuple[jax.Array, jax.Array]:
+    n = vectors.shape[1]
+
+    def of_member(vector: jax.Array) -> Any:
+        def one(batch: Batch) -> tuple[jax.Array, jax.Array]:
+            return normal_equations(problem, vector, batch, rows)
+
+        return sum_over(one, stack, (jnp.zeros((n, n)), jnp.zeros(n)))
+
+    gram, moment = jax.vmap(of_member)(vectors)
+    return gram, moment
 
 
 def normal_equations(

@@ -8,7 +8,6 @@ residuals do not depend on theta, so one pass makes the whole matrix, forces and
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,9 @@ Array = NDArray[np.float64]
 
 ROWS = 64
 """Derivatives at a time."""
+
+COLUMNS = 8
+"""Unit vectors at a time, where there are fewer unknowns than residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +44,11 @@ KINDS = ("energy", "forces", "virial")
 
 def linear_rows(problem: TrainingProblem, stacks: tuple[Batch, ...]) -> Iterator[LinearRows]:
     """The rows of each batch in turn."""
-    compiled = jax.jit(partial(_matrix, problem))
     with jax.enable_x64(True):
         for stack in stacks:
             for number in range(stack.n_batches):
                 batch = stack.number(number)
-                residuals, matrix = compiled(batch)
+                residuals, matrix = _matrix(problem, batch)
                 weights = [batch.weight]
                 if not problem.energies_alone:
                     weights += [np.tile(batch.force_weight, 3), np.repeat(batch.virial_weight, 6)]
@@ -60,8 +61,11 @@ def linear_rows(problem: TrainingProblem, stacks: tuple[Batch, ...]) -> Iterator
                 )
 
 
+@jax.jit
 def _matrix(problem: TrainingProblem, batch: Batch) -> tuple[jax.Array, jax.Array]:
     origin = jnp.zeros(problem.n_unknowns)
+    if problem.n_unknowns < problem.n_residuals(batch):
+        return _by_columns(problem, batch)
     residuals, pull = jax.vjp(lambda vector: problem.residuals(vector, batch), origin)
     n_residuals = len(residuals)
     n_blocks = -(-n_residuals // ROWS)
@@ -74,3 +78,19 @@ def _matrix(problem: TrainingProblem, batch: Batch) -> tuple[jax.Array, jax.Arra
 
     rows = jax.lax.map(of_block, places).reshape(n_blocks * ROWS, -1)
     return residuals, rows[:n_residuals]
+
+
+def _by_columns(problem: TrainingProblem, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    # A linear function is known from its values at the origin and at the unit vectors.
+    n_unknowns = problem.n_unknowns
+    at_origin = problem.residuals(jnp.zeros(n_unknowns), batch)
+    n_blocks = -(-n_unknowns // COLUMNS)
+    places = jnp.arange(n_blocks * COLUMNS).reshape(n_blocks, COLUMNS)
+
+    def of_block(which: jax.Array) -> jax.Array:
+        vectors = jax.nn.one_hot(which, n_unknowns)
+        columns: jax.Array = jax.vmap(problem.residuals, (0, None))(vectors, batch) - at_origin
+        return columns
+
+    columns = jax.lax.map(of_block, places).reshape(n_blocks * COLUMNS, -1)
+    return at_origin, columns[:n_unknowns].T

@@ -2,11 +2,13 @@
 
     e_i = e(theta, u_i),    q_i = d e_i / d u_i,    g_ij = q_i . d u_i / d r_ij
 
-The inputs u_i of atom i are either its displacements themselves (`DirectTerms`: any potential), or
-features that do not change while the potential is trained (`FeatureTerms`: they and their slopes
+The inputs u_i of atom i are its displacements themselves (`DirectTerms`: any potential), features
+that do not change while the potential is trained (`FeatureTerms`: they and their slopes
 d u_i / d r_ij are computed once, and the triple sums over neighbours are never differentiated
-twice). Forces inside a loss need the derivative of q with respect to theta. For weights a_i of e_i
-and b_i of q_i it is
+twice), or the density of its neighbours (`DensityTerms`, in a file of its own).
+
+Forces inside a loss need the derivative of q with respect to theta. For weights a_i of e_i and b_i
+of q_i it is
 
     d/dtheta sum_i [ a_i e_i + b_i . q_i ] = d/dtheta sum_i [ a_i e_i + d/dt e(theta, u_i + t b_i) ]
 
@@ -64,6 +66,19 @@ class LocalTerms(Protocol):
         """e of each atom, (n_block,), eV."""
         ...
 
+    def gradients(
+        self,
+        slopes: jax.Array,
+        stored: jax.Array | None,
+        displacements: jax.Array,
+        slots: tuple[int, ...],
+    ) -> jax.Array:
+        """g of each pair, (3, n_atoms, n_slots), eV/Å, differentiable once in `slopes`.
+
+        `slopes` (n_atoms, ...) are q, and `stored` is du/dr as `inputs` gave it.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class DirectTerms:
@@ -90,6 +105,17 @@ class DirectTerms:
     ) -> jax.Array:
         """See `LocalTerms`."""
         return self.atomic_energy(parameters, inputs.transpose(1, 0, 2), central_species, slots)
+
+    def gradients(
+        self,
+        slopes: jax.Array,
+        stored: jax.Array | None,
+        displacements: jax.Array,
+        slots: tuple[int, ...],
+    ) -> jax.Array:
+        """q itself."""
+        del stored, displacements, slots
+        return slopes.transpose(1, 0, 2)
 
 
 @dataclass(frozen=True)
@@ -162,9 +188,27 @@ class FeatureTerms:
         del slots
         return self.readout(parameters, inputs, central_species)
 
+    def gradients(
+        self,
+        slopes: jax.Array,
+        stored: jax.Array | None,
+        displacements: jax.Array,
+        slots: tuple[int, ...],
+    ) -> jax.Array:
+        """One product of matrices."""
+        del slots
+        assert stored is not None
+        found = jnp.einsum("if,ifs->is", slopes, stored)
+        return found.reshape(len(slopes), 3, displacements.shape[2]).transpose(1, 0, 2)
+
     def slope_bytes(self, n_atoms: int, n_slots: int, precision: str = "float64") -> int:
         """Memory of the slopes of so many atoms with so many neighbour slots, bytes."""
         return n_atoms * self.n_features * 3 * n_slots * jnp.dtype(precision).itemsize
+
+
+def equal_blocks(n_atoms: int, block: int) -> int:
+    """Size of blocks of at most `block` atoms, as equal as possible, so that little is padded."""
+    return -(-n_atoms // max(1, -(-n_atoms // block)))
 
 
 SLOPE_BLOCK = 16

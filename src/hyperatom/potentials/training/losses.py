@@ -56,18 +56,17 @@ def _stacked_loss(problem: TrainingProblem, stack: Batch) -> Callable[[jax.Array
     # every batch needs for its way back.
     @jax.custom_vjp
     def loss(vector: jax.Array) -> jax.Array:
-        def add(total: jax.Array, batch: Batch) -> tuple[jax.Array, None]:
-            return total + batch_loss(problem, vector, batch), None
+        def one(batch: Batch) -> jax.Array:
+            return batch_loss(problem, vector, batch)
 
-        return jax.lax.scan(add, jnp.zeros((), jnp.float64), stack)[0]
+        return jnp.asarray(sum_over(one, stack, jnp.zeros((), jnp.float64)))
 
     def forward(vector: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def add(total: Any, batch: Batch) -> tuple[Any, None]:
-            one = jax.value_and_grad(batch_loss, argnums=1)(problem, vector, batch)
-            return jax.tree.map(jnp.add, total, one), None
+        def one(batch: Batch) -> Any:
+            return jax.value_and_grad(batch_loss, argnums=1)(problem, vector, batch)
 
         start = (jnp.zeros((), jnp.float64), jnp.zeros_like(vector))
-        value, gradient = jax.lax.scan(add, start, stack)[0]
+        value, gradient = sum_over(one, stack, start)
         return value, gradient
 
     def backward(gradient: jax.Array, weight: jax.Array) -> tuple[jax.Array]:
@@ -75,6 +74,18 @@ def _stacked_loss(problem: TrainingProblem, stack: Batch) -> Callable[[jax.Array
 
     loss.defvjp(forward, backward)
     return loss
+
+
+def sum_over(function: Callable[[Batch], Any], stack: Batch, start: Any) -> Any:
+    """`start` plus the sum of a function's trees of arrays over all filled batches of a stack.
+
+    It cannot be differentiated: the number of batches is data.
+    """
+
+    def add(number: jax.Array, total: Any) -> Any:
+        return jax.tree.map(jnp.add, total, function(stack.number(number)))
+
+    return jax.lax.fori_loop(0, stack.filled(), add, start)
 
 
 def n_rows(stacks: Stacks, problem: TrainingProblem) -> float:

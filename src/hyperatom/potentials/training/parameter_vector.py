@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-FIXED = ("shift", "stretch", "series", "points", "widths")
+FIXED = ("shift", "stretch", "whitening", "series", "points", "widths")
 """Entries that describe features rather than what is learned of them."""
 
 
@@ -36,6 +36,16 @@ class ParameterVector:
         else:
             self._trained = [trained(way) for way in ways]
         self._sizes = [array.size for array in self._values]
+
+    def _flattened(self) -> tuple[list[Any], tuple[Any, ...]]:
+        return self._values, (self._structure, tuple(self._trained), tuple(self._sizes))
+
+    @classmethod
+    def _unflattened(cls, static: tuple[Any, ...], values: Any) -> "ParameterVector":
+        made = cls.__new__(cls)
+        made._values = list(values)
+        made._structure, made._trained, made._sizes = static[0], list(static[1]), list(static[2])
+        return made
 
     @property
     def n_parameters(self) -> int:
@@ -77,3 +87,9 @@ class ParameterVector:
                 first += size
             leaves.append(piece)
         return jax.tree_util.tree_unflatten(self._structure, leaves)
+
+
+# Shapes and what is trained are compiled in, the values of what is not trained are arguments.
+jax.tree_util.register_pytree_node(
+    ParameterVector, ParameterVector._flattened, ParameterVector._unflattened
+)

@@ -95,13 +95,16 @@ class TrainingProblem:
 
     `prior_precision` is that of every parameter, around `prior_mean` (n_parameters,) or zero. With
     `n_groups` above zero each group of labels has its own offset.
+
+    Compiled programs take it as an argument: one that differs from another in numbers alone finds
+    them compiled, as long as `terms` is the same object or an equal one.
     """
 
     terms: LocalTerms
     parameters: ParameterVector
     noise: Noise = field(default_factory=Noise)
     prior_precision: float = 0.0
-    prior_mean: NDArray[np.float64] | None = None
+    prior_mean: Any = None
     n_groups: int = 0
 
     @property
@@ -135,9 +138,7 @@ class TrainingProblem:
             self.terms, tree, batch.inputs, batch.species, batch.slots
         )
         slopes = slopes.reshape(n_atoms, *slopes.shape[2:])
-        if batch.slopes is not None:
-            slopes = jnp.einsum("if,ifs->is", slopes, batch.slopes).reshape(n_atoms, 3, -1)
-        gradients = slopes.transpose(1, 0, 2)
+        gradients = self.terms.gradients(slopes, batch.slopes, batch.displacements, batch.slots)
         forces = (gradients - seen_from_the_other_side(gradients, batch.reverse)).sum(axis=2)
         tensor = jnp.einsum("ais,bis->iab", batch.displacements, gradients)
         tensor = 0.5 * (tensor + tensor.transpose(0, 2, 1))
@@ -158,6 +159,11 @@ class TrainingProblem:
             parts.append(((found.virials - batch.virial) * by_virial[:, None]).reshape(-1))
         return jnp.concatenate(parts)
 
+    def n_residuals(self, batch: Batch) -> int:
+        """Number of residuals of one batch, padding included."""
+        n_configurations, n_atoms = (int(size) for size in batch.member.shape)
+        return n_configurations + (0 if self.energies_alone else 3 * n_atoms + 6 * n_configurations)
+
     def _energy_residuals(self, vector: jax.Array, batch: Batch, energies: jax.Array) -> jax.Array:
         variance = batch.n_atoms * self.noise.energy**2 + batch.energy_error**2
         residual = (energies - batch.energy) / jnp.sqrt(variance)
@@ -167,15 +173,15 @@ class TrainingProblem:
         return jnp.asarray(jnp.sqrt(batch.weight) * residual)
 
     @cached_property
-    def prior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def prior(self) -> tuple[NDArray[np.float64], Any]:
         """Precision and mean of each unknown, both (n_unknowns,)."""
         n_parameters = self.parameters.n_parameters
         precision = np.full(self.n_unknowns, self.prior_precision)
         precision[n_parameters:] = ANCHOR**2
-        mean = np.zeros(self.n_unknowns)
-        if self.prior_mean is not None:
-            mean[:n_parameters] = self.prior_mean
-        return precision, mean
+        if self.prior_mean is None:
+            return precision, np.zeros(self.n_unknowns)
+        library = jnp if isinstance(self.prior_mean, jax.Array) else np
+        return precision, library.concatenate([self.prior_mean, np.zeros(self.n_groups)])
 
     def sums(self, vector: jax.Array, batch: Batch) -> jax.Array:
         """What errors are made of: squares and numbers of energies, forces, virials; (8,).
@@ -211,6 +217,13 @@ class TrainingProblem:
                 n_rows,
             ]
         )
+
+
+jax.tree_util.register_dataclass(
+    TrainingProblem,
+    data_fields=["parameters", "prior_mean"],
+    meta_fields=["terms", "noise", "prior_precision", "n_groups"],
+)
 
 
 def errors_of(sums: NDArray[np.float64], energies_alone: bool = False) -> Errors:

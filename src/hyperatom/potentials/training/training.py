@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 from hyperatom.errors import InputError
 from hyperatom.potentials.training.batches import Batch
 from hyperatom.potentials.training.checkpoints import digest_of, read_checkpoint, write_checkpoint
+from hyperatom.potentials.training.losses import sum_over
 from hyperatom.potentials.training.problem import Errors, TrainingProblem, errors_of
 from hyperatom.units import MILLI
 
 Array = NDArray[np.float64]
 Stacks = tuple[Batch, ...]
-
-IMPROVEMENT = 1.0e-4
-"""A loss is better when it is lower by this part of itself."""
 
 CHECKPOINT_SECONDS = 10.0
 """Wall time between checkpoints, at the least."""
@@ -66,12 +64,14 @@ class Schedule:
     | `patience` | epochs | without a better validation loss, after which a member stops          |
     | `seconds`  | s      | wall time at the most; what is reached then depends on the machine    |
     | `report`   | epochs | between two looks at the training errors, which cost a pass           |
+    | `improvement` | -   | a loss is better when it is lower by this part of itself              |
     """
 
     epochs: int = 500
     patience: int = 50
     seconds: float = float("inf")
     report: int = 10
+    improvement: float = 1.0e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,7 @@ def train(
             state = compiled.advance(state, np.random.default_rng([seed, epoch]))
             vectors = compiled.vectors(state)
             seen = look.errors(vectors, validation)
-            standing = _judged(standing, epoch, np.asarray(vectors), seen.loss, schedule.patience)
+            standing = _judged(standing, epoch, np.asarray(vectors), seen.loss, schedule)
             reported = epoch % schedule.report == 0 or standing.stopped.all()
             known = look.errors(vectors, training) if reported else _nothing(len(start))
             standing.history.append(np.stack([*seen, *known], axis=1))
@@ -214,21 +214,23 @@ class Look:
     """Errors of many members over many batches, compiled once for each shape."""
 
     def __init__(self, problem: TrainingProblem) -> None:
-        self._alone = problem.energies_alone
-
-        def of_stack(vectors: jax.Array, stack: Batch) -> jax.Array:
-            def add(total: jax.Array, batch: Batch) -> tuple[jax.Array, None]:
-                return total + jax.vmap(problem.sums, (0, None))(vectors, batch), None
-
-            return jax.lax.scan(add, jnp.zeros((len(vectors), 8)), stack)[0]
-
-        self._sums = jax.jit(of_stack)
+        self._problem = problem
 
     def errors(self, vectors: Any, stacks: Stacks) -> Errors:
         """One number of each kind for each of `vectors` (n_members, n_unknowns)."""
         with jax.enable_x64(True):
-            sums = sum(np.asarray(self._sums(jnp.asarray(vectors), stack)) for stack in stacks)
-        return errors_of(np.asarray(sums), self._alone)
+            sums = sum(
+                np.asarray(_sums(self._problem, jnp.asarray(vectors), stack)) for stack in stacks
+            )
+        return errors_of(np.asarray(sums), self._problem.energies_alone)
+
+
+@jax.jit
+def _sums(problem: TrainingProblem, vectors: jax.Array, stack: Batch) -> jax.Array:
+    def of_batch(batch: Batch) -> jax.Array:
+        return jax.vmap(problem.sums, (0, None))(vectors, batch)
+
+    return jnp.asarray(sum_over(of_batch, stack, jnp.zeros((len(vectors), 8))))
 
 
 def _on_device(stacks: Stacks) -> Stacks:
@@ -247,12 +249,12 @@ def _beginning(look: Look, start: Array, validation: Stacks) -> _Standing:
 
 
 def _judged(
-    standing: _Standing, epoch: int, vectors: Array, losses: Array, patience: int
+    standing: _Standing, epoch: int, vectors: Array, losses: Array, schedule: Schedule
 ) -> _Standing:
     losses = np.nan_to_num(losses, nan=np.inf)
     better = (losses < standing.losses) & ~standing.stopped
     # Any gain is kept; patience is renewed by a gain that is worth the name.
-    renewed = better & (losses < (1.0 - IMPROVEMENT) * standing.losses)
+    renewed = better & (losses < (1.0 - schedule.improvement) * standing.losses)
     epochs = np.where(renewed, epoch, standing.epochs)
     return replace(
         standing,
@@ -260,7 +262,7 @@ def _judged(
         best=np.where(better[:, None], vectors, standing.best),
         losses=np.where(better, losses, standing.losses),
         epochs=epochs,
-        stopped=standing.stopped | (epoch - epochs >= patience),
+        stopped=standing.stopped | (epoch - epochs >= schedule.patience),
     )
 
 
