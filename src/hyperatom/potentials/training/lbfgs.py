@@ -2,9 +2,9 @@
 
 Nocedal, Math. Comput. 35, 773 (1980); Liu and Nocedal, Math. Program. 45, 503 (1989): two loops
 over the latest steps s and changes y of the gradient give the direction, from a first guess of the
-inverse Hessian that is diagonal. What this diagonal is, random signs q of the residuals tell: that
-of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Appl. Numer. Math. 57, 1214 (2007));
-it is looked at again, ever more rarely. The line search brackets a
+inverse Hessian: a number, or (`scaled`) a diagonal. Of this diagonal random signs q of the
+residuals tell: that of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Appl. Numer.
+Math. 57, 1214 (2007)); it is looked at again, ever more rarely. The line search brackets a
 step that satisfies the strong Wolfe conditions and zooms in on it by cubic interpolation (Nocedal
 and Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, 7.4).
 
@@ -65,11 +65,15 @@ Search = Generator[float, tuple[float, Array], _Point]
 
 @dataclass(frozen=True)
 class LimitedMemoryBFGS:
-    """`memory` steps are remembered; an epoch is `iterations` steps, each a pass or a few."""
+    """`memory` steps are remembered; an epoch is `iterations` steps, each a pass or a few.
+
+    `scaled` pays for unknowns of very unlike weight in the loss.
+    """
 
     memory: int = 20
     iterations: int = 1
     line_search_steps: int = 20
+    scaled: bool = False
 
     def compile(self, problem: TrainingProblem, stacks: Stacks) -> "CompiledBFGS":
         """See `Trainer`."""
@@ -166,6 +170,8 @@ class CompiledBFGS:
 
     def _diagonal(self, vectors: Array, seed: int) -> Array:
         # Of the Hessian of the loss, (n_members, n_unknowns).
+        if not self._settings.scaled:
+            return np.ones_like(vectors)
         total = sum(
             np.asarray(
                 _squares(self._problem, jnp.asarray(vectors), stack, jax.random.key(seed + number))
@@ -230,7 +236,7 @@ def two_loops(
         scaled = changes[last] / diagonal
         direction = direction / diagonal * (steps[last] @ changes[last]) / (changes[last] @ scaled)
     else:
-        # A step that a quadratic function of this diagonal would call no longer than one.
+        # No longer than one, in the measure of the diagonal.
         direction = direction / diagonal
         direction = direction / max(1.0, float(np.sqrt(-direction @ gradient)))
     for k in used:
