@@ -3,8 +3,9 @@
 Nocedal, Math. Comput. 35, 773 (1980); Liu and Nocedal, Math. Program. 45, 503 (1989): two loops
 over the latest steps s and changes y of the gradient give the direction, from a first guess of the
 inverse Hessian: a number, or (`scaled`) a diagonal. Of this diagonal random signs q of the
-residuals tell: that of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Appl. Numer.
-Math. 57, 1214 (2007)); it is looked at again, ever more rarely. The line search brackets a
+residuals tell: that of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Applied
+Numerical Mathematics 57, 1214 (2007)); it is looked at again, ever more rarely. The line search
+brackets a
 step that satisfies the strong Wolfe conditions and zooms in on it by cubic interpolation (Nocedal
 and Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, 7.4).
 
