@@ -1,6 +1,6 @@
 """Compiled programs are kept for all tests and processes; what takes long is marked.
 
-`slow_tests.txt` names the tests that take more than about two seconds of a processor of today, by
+`slow_tests.txt` names the tests that take more than some seconds of a processor, by
 the beginnings of their names, as measured: they run in `make test-slow`. Where the first of several
 tests pays for compiling, all of them are named.
 """
