@@ -38,7 +38,6 @@ OURS: dict[str, dict[str, Any]] = {
     "gap": {"cutoff": 5.0},
     "flare": {"cutoff": 5.0},
     "behler_parrinello": {"cutoff": 6.0},
-    "deep_potential": {"cutoff": 6.0},
 }
 
 

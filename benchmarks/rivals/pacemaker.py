@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rivals.constants import energies_of_atoms
 from rivals.timed import ended_in_time
 
 ENVIRONMENT = "pacemaker_ace"
@@ -20,11 +21,14 @@ def fit(folder: Path, seconds: float) -> None:
 
     frames = read(folder / "train.xyz", ":")
     elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
+    constants = energies_of_atoms(frames)
     table = pd.DataFrame(
         {
             "ase_atoms": [_bare(atoms) for atoms in frames],
             "energy": [atoms.get_potential_energy() for atoms in frames],
-            "energy_corrected": _corrected(frames, elements),
+            "energy_corrected": [
+                atoms.get_potential_energy() - constants[atoms.numbers].sum() for atoms in frames
+            ],
             "forces": [atoms.get_forces() for atoms in frames],
         }
     )
@@ -79,15 +83,6 @@ def _bare(atoms: Any) -> Any:
     bare = atoms.copy()
     bare.calc = None
     return bare
-
-
-def _corrected(frames: Any, elements: Any) -> Any:
-    import numpy as np
-
-    counts = np.array([[sum(atoms.symbols == one) for one in elements] for atoms in frames])
-    energies = np.array([atoms.get_potential_energy() for atoms in frames])
-    constants = np.linalg.lstsq(counts.astype(float), energies, rcond=1e-8)[0]
-    return energies - counts @ constants
 
 
 def calculator(folder: Path) -> Any:

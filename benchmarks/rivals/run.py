@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from ase.io import read
 
+from rivals.constants import energies_of_atoms
+
 
 def main() -> None:
     """`python -m rivals.run NAME FOLDER SECONDS`."""
@@ -20,7 +22,7 @@ def main() -> None:
     frames = read(folder / "test.xyz", ":")
     constants = np.zeros(119)
     if getattr(rival, "SHIFTED", False):
-        constants = _energies_of_atoms(read(folder / "train.xyz", ":"))
+        constants = energies_of_atoms(read(folder / "train.xyz", ":"))
     energies, forces, spent, atoms_seen = [], [], 0.0, 0
     for number, atoms in enumerate(frames):
         here = atoms.copy()
@@ -38,15 +40,6 @@ def main() -> None:
         microseconds=1e6 * spent / max(atoms_seen, 1),
         seconds=fitted,
     )
-
-
-def _energies_of_atoms(frames: list) -> np.ndarray:
-    species = sorted({int(z) for atoms in frames for z in atoms.numbers})
-    counts = np.array([[np.sum(atoms.numbers == z) for z in species] for atoms in frames])
-    energies = np.array([atoms.get_potential_energy() for atoms in frames])
-    constants = np.zeros(119)
-    constants[species] = np.linalg.lstsq(counts.astype(float), energies, rcond=1e-8)[0]
-    return constants
 
 
 main()

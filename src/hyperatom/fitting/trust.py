@@ -84,10 +84,9 @@ def trust(potential: Any, frames: Sequence[LabelledFrame], energies: Array) -> T
     """
     if getattr(potential, "known_errors", None) is None or not len(energies):
         return None
-    predicted = []
-    for here in (frame.configuration for frame in frames):
-        sigma = potential.errors(here, here.positions[None], here.cell[None])[0]
-        predicted.append(sigma / here.n_atoms)
-    if not np.all(np.array(predicted) > 0.0):
+    predicted = np.array(
+        [potential.error(here) / here.n_atoms for here in (one.configuration for one in frames)]
+    )
+    if not np.all(predicted > 0.0):
         return None
-    return Trust(np.array(predicted), energies[:, 1] - energies[:, 0])
+    return Trust(predicted, energies[:, 1] - energies[:, 0])

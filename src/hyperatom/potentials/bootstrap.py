@@ -4,28 +4,28 @@ Members share their shape, so the mean is one compiled program in which what doe
 parameters (the density of the neighbours, say) is computed once for all.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
-from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
+from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, family_of
-from hyperatom.potentials.fitted import FittedPotential, inflation_of
-from hyperatom.potentials.frame_errors import atoms_in, frame_errors
+from hyperatom.potentials.fitted import FittedPotential
+from hyperatom.potentials.frame_errors import frame_errors
 from hyperatom.potentials.local_energy import AtomicEnergy
-from hyperatom.potentials.many_configurations import evaluate_many
-
-Array = NDArray[np.float64]
+from hyperatom.potentials.member_spread import (
+    member_of,
+    spread_errors,
+    spread_knowledge,
+    stacked,
+)
 
 
 class MeanEnergy:
-    """Mean of an atomic energy over parameters with an axis of members in front."""
+    """Mean of an atomic energy over `members`: parameters with an axis of members in front."""
 
     def __init__(self, member: AtomicEnergy) -> None:
         self.member = member
@@ -42,7 +42,7 @@ class MeanEnergy:
         def of_member(own: Any) -> jax.Array:
             return self.member(own, displacements, central_species, slots)
 
-        return jax.vmap(of_member)(parameters).mean(axis=0)
+        return jax.vmap(of_member)(parameters["members"]).mean(axis=0)
 
 
 def fit_bootstrap(task: FitTask) -> FitResult:
@@ -81,24 +81,16 @@ def fit_bootstrap(task: FitTask) -> FitResult:
         curve.append(replace(result.curve[-1], amount=float(number + 1)))
         task.watch(curve[-1])
     try:
-        stacked = jax.tree.map(
-            lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]),
-            *(potential.parameters for potential in fitted),
-        )
+        members = stacked([potential.parameters for potential in fitted])
     except ValueError as problem:
         raise InputError(
             f"Members of kind '{settings.member.kind}' have parameters of unequal shapes.",
             "Choose settings that fix their number, or another kind of member.",
         ) from problem
-    mean = assemble_bootstrap(settings, task.species, stacked, None)
+    mean = assemble_bootstrap(settings, task.species, {"members": members}, None)
     known, wrong = frame_errors(mean, task.training)
     unseen, wrong_unseen = frame_errors(mean, task.validation)
-    noise = np.sqrt(np.mean(wrong**2 / atoms_in(task.training)))
-    inflation = 1.0
-    if task.validation:
-        spread = variance_of(mean, [frame.configuration for frame in task.validation])
-        inflation = inflation_of(wrong_unseen, spread + noise**2 * atoms_in(task.validation))
-    knowledge = {"noise": np.float64(noise), "inflation": np.float64(inflation)}
+    knowledge = spread_knowledge(mean, wrong, task.training, wrong_unseen, task.validation)
     curve.append(FitStep(float(settings.members), known, unseen))
     task.watch(curve[-1])
     return FitResult(replace(mean, knowledge=knowledge), tuple(curve), "members")
@@ -107,11 +99,11 @@ def fit_bootstrap(task: FitTask) -> FitResult:
 def assemble_bootstrap(
     settings: Any, species: tuple[int, ...], parameters: Any, knowledge: Any
 ) -> FittedPotential:
-    """The mean of members whose parameters are stacked along a first axis.
+    """The mean of `members`, whose parameters are stacked along a first axis.
 
     Raises `InputError` for members that are not sums over neighbourhoods alone.
     """
-    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], parameters)
+    first = member_of(parameters["members"], 0)
     member = family_of(settings.member).assemble(settings.member, species, first, None).model
     if member.atomic_energy is None or member.long_range is not None:
         raise InputError(
@@ -131,36 +123,9 @@ def assemble_bootstrap(
     )
 
 
-def spread_errors(
-    potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
-) -> Array:
-    """sigma of `families/committee.py` at each waypoint, eV, (n_points,)."""
-    places = [
-        configuration.with_cell(positions, cell)
-        for positions, cell in zip(waypoints, cells, strict=True)
-    ]
-    knowledge = potential.knowledge
-    noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return np.asarray(
-        float(knowledge["inflation"]) * np.sqrt(variance_of(potential, places) + noise)
-    )
-
-
-def variance_of(potential: CompiledPotential, places: Sequence[Configuration]) -> Array:
-    """Variance of the total energy among the members, eV^2, (n_places,)."""
-    found = []
-    for number in range(len(jax.tree.leaves(potential.parameters)[0])):
-        alone = jax.tree.map(
-            lambda leaf, number=number: np.asarray(leaf)[number : number + 1], potential.parameters
-        )
-        one = replace(potential, parameters=alone)
-        found.append([evaluation.energy for evaluation in evaluate_many(one, places)])
-    return np.asarray(np.var(found, axis=0, ddof=1))
-
-
 def _member(committee: FittedPotential, number: int) -> FittedPotential:
-    parameters = jax.tree.map(lambda leaf: np.asarray(leaf)[number], committee.parameters)
     settings = committee.settings.member
+    parameters = member_of(committee.parameters["members"], number)
     member: FittedPotential = family_of(settings).assemble(
         settings, committee.species, parameters, None
     )

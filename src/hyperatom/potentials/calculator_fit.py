@@ -14,8 +14,7 @@ from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import FitResult, FitStep, FitTask
 from hyperatom.potentials.fitted import FittedPotential
-from hyperatom.potentials.frame_errors import atoms_in, frame_errors, without
-from hyperatom.potentials.many_configurations import evaluate_many
+from hyperatom.potentials.frame_errors import atoms_in, frame_errors, left_by
 
 Array = NDArray[np.float64]
 
@@ -23,8 +22,7 @@ Array = NDArray[np.float64]
 def fit_calculator(task: FitTask) -> FitResult:
     """Energies of atoms by least squares of what the calculator leaves."""
     bare = assemble_calculator(task.settings, task.species, np.zeros(len(task.species)), None)
-    given = evaluate_many(bare, [frame.configuration for frame in task.training])
-    constants = energies_of_atoms(without(task.training, given), task.species)
+    constants = energies_of_atoms(left_by(bare, task.training), task.species)
     potential = assemble_calculator(task.settings, task.species, constants, None)
     known, wrong = frame_errors(potential, task.training)
     noise = np.sqrt(np.mean(wrong**2 / atoms_in(task.training)))

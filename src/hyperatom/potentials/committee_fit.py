@@ -1,11 +1,9 @@
 """Fits committees of potentials to labels by training; their spread is the predicted error.
 
-    E = mean_m E_m + repulsion,    sigma^2 = c^2 [ sum_m (E_m - mean)^2 / (M - 1) + n_atoms s^2 ]
+    E = mean_m E_m + repulsion,    sigma as in `member_spread`
 
-All members are trained in one run, each from a start of its own. s is the error per sqrt(atom) of
-the training energies, and c the one number that makes sigma right, on average, for the frames held
-out (Behler, J. Phys. Condens. Matter 26, 183001 (2014), for the spread as a measure of error). What
-a member is, an `Architecture` says.
+All members are trained in one run, each from a start of its own. What a member is, an
+`Architecture` says.
 """
 
 from collections.abc import Sequence
@@ -17,12 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.configuration import Configuration
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
-from hyperatom.potentials.fitted import FittedPotential, inflation_of
-from hyperatom.potentials.frame_errors import atoms_in, frame_errors, without
-from hyperatom.potentials.many_configurations import evaluate_many
+from hyperatom.potentials.fitted import FittedPotential
+from hyperatom.potentials.frame_errors import frame_errors, left_by
+from hyperatom.potentials.member_spread import (
+    number_of,
+    spread_errors,
+    spread_knowledge,
+    stacked,
+)
 from hyperatom.potentials.repulsion import closest_radii, repulsion
 from hyperatom.potentials.training.adam import Adam
 from hyperatom.potentials.training.batches import Batch, TrainingLabel, pack
@@ -136,7 +138,7 @@ class CommitteeEnergy:
 
 def each_member(function: Any, members: Any) -> jax.Array:
     """`function` of each member of a tree with members in front, stacked; of one alone as it is."""
-    if len(jax.tree.leaves(members)[0]) == 1:
+    if number_of(members) == 1:
         alone: jax.Array = function(jax.tree.map(lambda leaf: leaf[0], members))[None]
         return alone
     together: jax.Array = jax.vmap(function)(members)
@@ -154,7 +156,7 @@ def assemble_committee(
         CommitteeEnergy(architecture),
         precision=settings.precision,
     )
-    several = len(jax.tree.leaves(parameters["members"])[0]) > 1
+    several = number_of(parameters["members"]) > 1
     return FittedPotential(
         model,
         parameters,
@@ -162,7 +164,7 @@ def assemble_committee(
         family=settings.kind,
         settings=settings,
         knowledge=knowledge,
-        known_errors=committee_errors if several else None,
+        known_errors=spread_errors if several else None,
     )
 
 
@@ -220,51 +222,17 @@ def fit_committee(task: FitTask, architecture: Architecture, epochs: int) -> Fit
         task.checkpoint,
         told,
     )
-    members = _stacked([architecture.frozen(unknowns.arrays(one)) for one in trained.vectors])
+    members = stacked([architecture.frozen(unknowns.arrays(one)) for one in trained.vectors])
     potential = assemble_committee(
         settings, architecture, {"members": members, "radii": radii}, None
     )
     known, wrong = frame_errors(potential, task.training)
     apart, wrong_apart = frame_errors(potential, task.validation)
-    left = float(np.sqrt(np.mean(wrong**2 / atoms_in(task.training))))
-    inflation = 1.0
-    if settings.members > 1 and task.validation:
-        variance = _spread(potential, [frame.configuration for frame in task.validation])
-        inflation = inflation_of(wrong_apart, variance + left**2 * atoms_in(task.validation))
-    potential = replace(
-        potential, knowledge={"noise": np.float64(left), "inflation": np.float64(inflation)}
-    )
+    knowledge = spread_knowledge(potential, wrong, task.training, wrong_apart, task.validation)
+    potential = replace(potential, knowledge=knowledge)
     curve.append(FitStep(float(trained.epochs.max()), known, apart))
     task.watch(curve[-1])
     return FitResult(potential, tuple(curve), "epochs", _notes(trained, unknowns.n_parameters))
-
-
-def committee_errors(
-    potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
-) -> Array:
-    """sigma of the equation above at each waypoint, eV, (n_points,)."""
-    places = [
-        configuration.with_cell(positions, cell)
-        for positions, cell in zip(waypoints, cells, strict=True)
-    ]
-    knowledge = potential.knowledge
-    noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return np.asarray(float(knowledge["inflation"]) * np.sqrt(_spread(potential, places) + noise))
-
-
-def _spread(potential: FittedPotential, places: Sequence[Configuration]) -> Array:
-    """Variance of the total energy among the members, eV^2, (n_places,)."""
-    members = potential.parameters["members"]
-    found = []
-    for number in range(len(jax.tree.leaves(members)[0])):
-        one = jax.tree.map(
-            lambda leaf, number=number: np.asarray(leaf)[number : number + 1], members
-        )
-        alone = CompiledPotential(
-            potential.model, {**potential.parameters, "members": one}, potential.name
-        )
-        found.append([evaluation.energy for evaluation in evaluate_many(alone, places)])
-    return np.asarray(np.var(found, axis=0, ddof=1))
 
 
 def _labels(
@@ -274,15 +242,10 @@ def _labels(
     alone = CompiledPotential(
         CompiledModel(species, float(radii.max()), repulsion), radii, "repulsion"
     )
-    given = evaluate_many(alone, [frame.configuration for frame in frames])
     return [
         TrainingLabel(frame.configuration, frame.evaluation, frame.weight)
-        for frame in without(frames, given)
+        for frame in left_by(alone, frames)
     ]
-
-
-def _stacked(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def _pair(errors: Errors) -> tuple[float, float]:

@@ -4,18 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hyperatom.configuration import Configuration
-from hyperatom.potentials.combined_potentials import total
+from hyperatom.potentials.corrected import corrected
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms
 from hyperatom.potentials.family import FitResult, FitTask, family_of
 from hyperatom.potentials.fitted import FittedPotential
-from hyperatom.potentials.frame_errors import without
-from hyperatom.potentials.many_configurations import evaluate_many
-
-Array = NDArray[np.float64]
+from hyperatom.potentials.frame_errors import left_by
 
 
 def fit_delta(task: FitTask) -> FitResult:
@@ -34,8 +27,7 @@ def fit_delta(task: FitTask) -> FitResult:
         )
     )
     training, validation = (
-        without(frames, evaluate_many(base.potential, [frame.configuration for frame in frames]))
-        for frames in (task.training, task.validation)
+        left_by(base.potential, frames) for frames in (task.training, task.validation)
     )
     correction = family_of(settings.correction).fit(
         replace(
@@ -76,24 +68,15 @@ def _parts(
 
 
 def _added(settings: Any, base: FittedPotential, correction: FittedPotential) -> FittedPotential:
-    both = total([base, correction])
-
-    def errors(
-        potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
-    ) -> Array:
-        own = replace(
-            correction, parameters=potential.parameters[1], knowledge=potential.knowledge[1]
-        )
-        return own.errors(configuration, waypoints, cells)
-
+    both = corrected(base, correction)
     return FittedPotential(
         both.model.in_precision(settings.precision),
         both.parameters,
-        f"{base.name} + {correction.name}",
+        both.name,
         family="delta",
         settings=settings,
         knowledge=(base.knowledge, correction.knowledge),
-        known_errors=errors if correction.known_errors is not None else None,
+        known_errors=both.known_errors,
     )
 
 

@@ -75,10 +75,7 @@ class FamilyLearner:
 
     def floor(self, guide: FittedPotential) -> float:
         """The smallest error of a total energy that a guide can be expected to predict, eV."""
-        predicted = [
-            float(guide.errors(here, here.positions[None], here.cell[None])[0])
-            for here in (frame.configuration for frame in self._frames[-RECENT:])
-        ]
+        predicted = [guide.error(frame.configuration) for frame in self._frames[-RECENT:]]
         return float(np.median(predicted))
 
     def load(self, path: Path) -> FittedPotential:

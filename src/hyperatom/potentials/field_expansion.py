@@ -25,6 +25,7 @@ from hyperatom.potentials.committee_fit import Stacks, each_member
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.features.density import ChebyshevRadial, neighbour_density
 from hyperatom.potentials.features.field_products import FieldProducts
+from hyperatom.potentials.member_spread import member_of
 from hyperatom.potentials.network_fit import real_inputs, scaling_of
 from hyperatom.potentials.readouts.last_layer import BayesianLastLayer, solved
 from hyperatom.potentials.readouts.networks import evaluate_network, random_network
@@ -158,10 +159,7 @@ class FieldExpansion:
                 rng = np.random.default_rng([task.seed, member])
                 tree = self._with_network(self._first(task, stacks, rng), rng)
             else:
-                tree = jax.tree.map(
-                    lambda leaf, member=member: np.asarray(leaf)[member],
-                    task.start.parameters["members"],
-                )
+                tree = member_of(task.start.parameters["members"], member)
             linear = self._linear(tree, stacks, noise)
             trees.append(_whitened(linear.tree, linear) if self.settings.hidden else linear.tree)
         return trees

@@ -48,8 +48,12 @@ class FittedPotential(CompiledPotential):
         found = super().evaluate(configuration)
         if self.known_errors is None:
             return found
+        return replace(found, energy_error=self.error(configuration))
+
+    def error(self, configuration: Configuration) -> float:
+        """Standard deviation of the total energy, eV; 0: unknown."""
         here = configuration.positions[None], configuration.cell[None]
-        return replace(found, energy_error=float(self.errors(configuration, *here)[0]))
+        return float(self.errors(configuration, *here)[0])
 
     def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
         """Standard deviation of the total energy at each waypoint, eV, (n_points,); 0: unknown."""

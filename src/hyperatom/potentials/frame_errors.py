@@ -53,3 +53,8 @@ def without(
         )
         left.append(replace(frame, evaluation=rest))
     return left
+
+
+def left_by(potential: CompiledPotential, frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The frames with what a potential leaves of their labels."""
+    return without(frames, evaluate_many(potential, [frame.configuration for frame in frames]))

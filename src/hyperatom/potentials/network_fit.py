@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hyperatom.potentials.behler_parrinello import ElementNetwork, Features, network_sums
 from hyperatom.potentials.committee_fit import Stacks, each_member
 from hyperatom.potentials.family import FitTask
+from hyperatom.potentials.member_spread import member_of
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.training.batches import Batch
 from hyperatom.potentials.training.local_terms import FeatureTerms
@@ -113,10 +114,7 @@ def _starts(
             layers = random_network([n_features, *task.settings.hidden, 1], rng)
             offset = np.float64(task.constants[number])
             if task.start is not None:
-                own = jax.tree.map(
-                    lambda leaf, member=member: np.asarray(leaf)[member],
-                    task.start.parameters["members"][number],
-                )
+                own = member_of(task.start.parameters["members"][number], member)
                 layers, offset = _rescaled(own, shift, stretch), own["offset"]
             tree.append(
                 {

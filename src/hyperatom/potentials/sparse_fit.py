@@ -241,12 +241,7 @@ def _inflation(
     if not frames:
         return 1.0
     wrong = np.array([row @ solution.weights - found for row, found, _ in rows.energies])
-    predicted = np.array(
-        [
-            potential.errors(here, here.positions[None], here.cell[None])[0]
-            for here in (frame.configuration for frame in frames)
-        ]
-    )
+    predicted = np.array([potential.error(frame.configuration) for frame in frames])
     return inflation_of(wrong, predicted**2)
 
 

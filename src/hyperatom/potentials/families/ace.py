@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from hyperatom.potentials.family import Family, FamilySettings, FitResult, FitTask
+from hyperatom.potentials.family import Family, FitResult, FitTask
+from hyperatom.potentials.trained_settings import TrainedSettings
 
 if TYPE_CHECKING:
     from hyperatom.potentials.field_expansion import FieldExpansion, FieldSettings
 
 
-class AceSettings(FamilySettings):
+class AceSettings(TrainedSettings):
     """Atomic cluster expansion with mixed fields."""
 
     kind: Literal["ace"] = Field("ace", description="family: 'hyperatom list potentials'")
@@ -34,18 +35,12 @@ class AceSettings(FamilySettings):
     hidden: list[int] = Field(
         [8], min_length=1, description="densities, then nodes of further layers of the embedding"
     )
-    activation: Literal["tanh", "softplus", "twisted tanh", "logistic"] = Field(
-        "tanh", description="of the embedding"
-    )
     members: int = Field(1, ge=1, le=32, description="members of the committee; one: no errors")
     trainer: Literal["lbfgs", "adam", "kalman", "levenberg_marquardt"] = Field(
         "lbfgs", description="minimisation of squared errors, or extended Kalman filter"
     )
     epochs: int = Field(150, ge=0, description="passes through the labels, at the most")
     patience: int = Field(30, ge=1, description="epochs without a better validation, then it ends")
-    energy_noise: float = Field(2.0, gt=0, description="meV/sqrt(atom); weight of energies")
-    force_noise: float = Field(50.0, gt=0, description="meV/Å; weight of forces")
-    stress_noise: float = Field(20.0, gt=0, description="meV/sqrt(atom); weight of virials")
 
 
 def field_settings(settings: AceSettings, species: tuple[int, ...]) -> "FieldSettings":

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from hyperatom.potentials.family import Family, FamilySettings, FitResult, FitTask
+from hyperatom.potentials.family import Family, FitResult, FitTask
+from hyperatom.potentials.trained_settings import TrainedSettings
 
 if TYPE_CHECKING:
     from hyperatom.potentials.features.chebyshev_features import ChebyshevFeatures
     from hyperatom.potentials.network_fit import NetworkMembers
 
 
-class BehlerParrinelloSettings(FamilySettings):
+class BehlerParrinelloSettings(TrainedSettings):
     """Networks of elements on Chebyshev descriptors."""
 
     kind: Literal["behler_parrinello"] = Field(
@@ -30,18 +31,6 @@ class BehlerParrinelloSettings(FamilySettings):
     radial_order: int = Field(12, ge=1, le=40, description="largest n of the distances")
     angular_order: int = Field(6, ge=0, le=20, description="largest n of the angles")
     hidden: list[int] = Field([15, 15], description="nodes of each hidden layer")
-    activation: Literal["tanh", "softplus", "twisted tanh", "logistic"] = Field(
-        "tanh", description="of the hidden layers"
-    )
-    members: int = Field(4, ge=1, le=32, description="networks in the committee; one: no errors")
-    trainer: Literal["kalman", "levenberg_marquardt", "lbfgs", "adam"] = Field(
-        "kalman", description="extended Kalman filter, or a minimisation of squared errors"
-    )
-    epochs: int = Field(40, ge=1, description="passes through the labels, at the most")
-    patience: int = Field(10, ge=1, description="epochs without a better validation, then it ends")
-    energy_noise: float = Field(2.0, gt=0, description="meV/sqrt(atom); weight of energies")
-    force_noise: float = Field(50.0, gt=0, description="meV/Å; weight of forces")
-    stress_noise: float = Field(20.0, gt=0, description="meV/sqrt(atom); weight of virials")
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """A committee of potentials of any kind, each fitted to a sample of its own; their spread is error.
 
-    E = mean_m E_m,    sigma^2 = c^2 [ sum_m (E_m - E)^2 / (M - 1) + n_atoms s^2 ]
+    E = mean_m E_m,    sigma as in `member_spread`
 
 Each member learns as many frames as there are, drawn with replacement (bootstrap aggregation).
 """

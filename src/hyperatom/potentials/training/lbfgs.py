@@ -1,11 +1,7 @@
 """Limited-memory BFGS over all labels at once, every member with a line search of its own.
 
 Nocedal, Math. Comput. 35, 773 (1980); Liu and Nocedal, Math. Program. 45, 503 (1989): two loops
-over the latest steps s and changes y of the gradient give the direction, from a first guess of the
-inverse Hessian: a number, or (`scaled`) a diagonal. Of this diagonal random signs q of the
-residuals tell: that of J^T J is the mean of (J^T q)^2 (Bekas, Kokiopoulou and Saad, Applied
-Numerical Mathematics 57, 1214 (2007)); it is looked at again, ever more rarely. The line search
-brackets a
+over the latest steps s and changes y of the gradient give the direction. The line search brackets a
 step that satisfies the strong Wolfe conditions and zooms in on it by cubic interpolation (Nocedal
 and Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, 7.4).
 
@@ -30,15 +26,6 @@ from hyperatom.potentials.training.problem import TrainingProblem
 Array = NDArray[np.float64]
 Stacks = tuple[Batch, ...]
 
-PROBES = 2
-"""Random signs of a batch's residuals."""
-
-LEAST = 1.0e-8
-"""The diagonal is at least this part of its greatest number."""
-
-LOOKS = frozenset({3, 10, 30, 60, 100, 200, 400, 800})
-"""Steps after which the diagonal is looked at again."""
-
 DECREASE, CURVATURE = 1.0e-4, 0.9
 """Constants of the strong Wolfe conditions."""
 
@@ -50,8 +37,6 @@ class _State(NamedTuple):
     gradients: Array
     steps: Array
     changes: Array
-    diagonal: Array
-    taken: Array
 
 
 class _Point(NamedTuple):
@@ -66,15 +51,11 @@ Search = Generator[float, tuple[float, Array], _Point]
 
 @dataclass(frozen=True)
 class LimitedMemoryBFGS:
-    """`memory` steps are remembered; an epoch is `iterations` steps, each a pass or a few.
-
-    `scaled` pays for unknowns of very unlike weight in the loss.
-    """
+    """`memory` steps are remembered; an epoch is `iterations` steps, each a pass or a few."""
 
     memory: int = 20
     iterations: int = 1
     line_search_steps: int = 20
-    scaled: bool = False
 
     def compile(self, problem: TrainingProblem, stacks: Stacks) -> "CompiledBFGS":
         """See `Trainer`."""
@@ -102,8 +83,7 @@ class CompiledBFGS:
         """See `CompiledTrainer`."""
         begin = np.array(vectors)
         memory = np.zeros((len(begin), self._settings.memory, begin.shape[1]))
-        diagonal = self._diagonal(begin, 0)
-        return _State(begin, *self._at(begin), memory, memory.copy(), diagonal, np.array(0))
+        return _State(begin, *self._at(begin), memory, memory.copy())
 
     def advance(self, state: _State, rng: np.random.Generator) -> _State:
         """One epoch; nothing in it is random."""
@@ -121,7 +101,7 @@ class CompiledBFGS:
         n_members = len(state.vectors)
         directions = np.array(
             [
-                two_loops(state.gradients[k], state.steps[k], state.changes[k], state.diagonal[k])
+                two_loops(state.gradients[k], state.steps[k], state.changes[k])
                 for k in range(n_members)
             ]
         )
@@ -155,34 +135,13 @@ class CompiledBFGS:
             elif after[k].length == 0.0:
                 # Where no step helps, what is remembered is forgotten: steepest descent is next.
                 steps[k], changes[k] = 0.0, 0.0
-        vectors, count = state.vectors + moved, int(state.taken) + 1
-        diagonal = state.diagonal
-        if count in LOOKS:
-            diagonal = self._diagonal(vectors, count)
         return _State(
-            vectors,
+            state.vectors + moved,
             np.array([point.value for point in after]),
             gradients,
             steps,
             changes,
-            diagonal,
-            np.array(count),
         )
-
-    def _diagonal(self, vectors: Array, seed: int) -> Array:
-        # Of the Hessian of the loss, (n_members, n_unknowns).
-        if not self._settings.scaled:
-            return np.ones_like(vectors)
-        total = sum(
-            np.asarray(
-                _squares(self._problem, jnp.asarray(vectors), stack, jax.random.key(seed + number))
-            )
-            for number, stack in enumerate(self._stacks)
-        )
-        precision, _ = self._problem.prior
-        diagonal = np.nan_to_num(np.asarray(total) + precision, nan=0.0, posinf=0.0)
-        least = LEAST * diagonal.max(axis=1, keepdims=True)
-        return np.asarray(np.maximum(diagonal, np.maximum(least, 1e-300)) / self._rows)
 
 
 @jax.jit
@@ -197,35 +156,8 @@ def _losses(
     return values, gradients
 
 
-@jax.jit
-def _squares(
-    problem: TrainingProblem, vectors: jax.Array, stack: Batch, key: jax.Array
-) -> jax.Array:
-    def of_batch(given: tuple[jax.Array, Batch]) -> jax.Array:
-        own, batch = given
-
-        def of_member(vector: jax.Array) -> jax.Array:
-            residuals, pull = jax.vjp(lambda v: problem.residuals(v, batch), vector)
-            signs = jax.random.rademacher(own, (PROBES, len(residuals)), residuals.dtype)
-            rows = jax.lax.map(lambda sign: pull(sign)[0], signs)
-            return jnp.mean(rows.astype(jnp.float64) ** 2, axis=0)
-
-        return jax.vmap(of_member)(vectors)
-
-    def add(number: jax.Array, total: jax.Array) -> jax.Array:
-        return total + of_batch((jax.random.fold_in(key, number), stack.number(number)))
-
-    found: jax.Array = jax.lax.fori_loop(0, stack.filled(), add, jnp.zeros_like(vectors))
-    return found
-
-
-def two_loops(
-    gradient: Array, steps: Array, changes: Array, diagonal: Array | float = 1.0
-) -> Array:
-    """-H g, with H from the remembered steps and changes (memory, n), the latest last; (n,).
-
-    `diagonal` (n,) is a guess of the Hessian's, up to a factor once there is a step.
-    """
+def two_loops(gradient: Array, steps: Array, changes: Array) -> Array:
+    """-H g, with H from the remembered steps and changes (memory, n), the latest last; (n,)."""
     used = [k for k in range(len(steps)) if steps[k] @ changes[k] > 0.0]
     direction = -gradient
     weights = {}
@@ -234,12 +166,9 @@ def two_loops(
         direction = direction - weights[k] * changes[k]
     if used:
         last = used[-1]
-        scaled = changes[last] / diagonal
-        direction = direction / diagonal * (steps[last] @ changes[last]) / (changes[last] @ scaled)
+        direction = direction * (steps[last] @ changes[last]) / (changes[last] @ changes[last])
     else:
-        # No longer than one, in the measure of the diagonal.
-        direction = direction / diagonal
-        direction = direction / max(1.0, float(np.sqrt(-direction @ gradient)))
+        direction = direction / max(1.0, float(np.linalg.norm(gradient)))
     for k in used:
         back = (changes[k] @ direction) / (steps[k] @ changes[k])
         direction = direction + (weights[k] - back) * steps[k]
