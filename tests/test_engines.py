@@ -17,8 +17,8 @@ from hyperatom.errors import InputError, ReferenceFailure
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import engine_presets, find_engine
-from hyperatom.references.engines.pyqmc import standard_error
 from hyperatom.references.label_store import LabelStore
+from hyperatom.references.quantum_monte_carlo import standard_error
 
 AGREEMENT = 1.0e-8
 PSEUDODOJO = "/usr/share/abinit/psp/Pseudodojo_nc_sr_04_pbe_standard_psp8"

@@ -9,6 +9,7 @@ import pytest
 from hyperatom.campaign.chain_store import Step
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import load_settings
+from hyperatom.references.label_store import LabelStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -27,17 +28,29 @@ learn: {calls: 9, probation: 2}
 produce: {proposals: 6, guide_samples: 5}
 walkers: 2
 """
+PAIR = ALUMINIUM.replace(
+    "guide:",
+    """  cheap:
+    calculator: ase:counted_engine.counted
+    keywords: {engine: ase.calculators.emt.EMT, asap_cutoff: true}
+guide:""",
+).replace("proposals: 6", "proposals: 10")
 
 
 @pytest.mark.slow
-def test_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", [ALUMINIUM, PAIR], ids=["one engine", "a pair"])
+def test_killed_and_resumed(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each session would compile the same programs again.
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    differences, seen = kill_and_resume(ALUMINIUM, tmp_path, 3, np.random.default_rng(1))
+    differences, seen = kill_and_resume(text, tmp_path, 3, np.random.default_rng(1))
     assert differences == []
     assert seen.kills.total() == 3
     assert len(seen.kills) > 1, "all kills in one phase"
     assert (seen.lost, seen.repeated) == (0, 0)
+    if text is PAIR:
+        assert seen.kills["produce"] > 0, "the cheap engine judges production alone"
+        with LabelStore(seen.run / "labels.db") as store:
+            assert [store.count(identity) > 0 for identity in store.identities()] == [True, True]
 
 
 def test_schedule_remembers_vetoes() -> None:

@@ -113,7 +113,7 @@ def _start(
     wanted: EngineSettings, configuration: Configuration, logs: Path | None, workers: int
 ) -> AseReference:
     preset = engine_preset(wanted)
-    if lacking := preset.missing():
+    if lacking := preset.missing(wanted.python):
         raise InputError(
             f"The engine '{wanted.calculator}' lacks {lacking}.", f"Install it: {preset.install}"
         )
@@ -123,6 +123,7 @@ def _start(
         threads=wanted.threads,
         workers=workers,
         log_directory=logs,
+        python=wanted.python,
     )
 
 

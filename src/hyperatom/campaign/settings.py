@@ -47,6 +47,9 @@ class EngineSettings(Section):
     )
     time_out: float = Field(3600.0, gt=0, description="seconds after which a call has failed")
     threads: int = Field(1, ge=1, description="threads of each engine process")
+    python: str | None = Field(
+        None, description="Python of another environment that has the engine and ASE; null: this"
+    )
 
 
 class ReferenceSettings(EngineSettings):

@@ -60,6 +60,8 @@ class AseReference:
     `time_out` in s (None: wait for ever). With more than one of `threads` most engines sum in an
     order of their own and are no longer reproducible to the bit. Up to `workers` evaluations run
     at the same time, asked for from as many threads. The engines' output goes to `log_directory`.
+    An engine that is installed in another environment is started by that one's `python`; ASE must
+    be there too.
 
     `description` holds what makes an equal engine elsewhere: `AseReference(**description)`.
 
@@ -79,6 +81,7 @@ class AseReference:
         threads: int = 1,
         workers: int = 1,
         log_directory: Path | None = None,
+        python: str | None = None,
         note: str = "",
     ) -> None:
         self.calculator = calculator.removeprefix("ase:")
@@ -96,6 +99,7 @@ class AseReference:
             **settings,
             "time_out": time_out,
             "threads": threads,
+            **({"python": python} if python else {}),
         }
         if log_directory is not None:
             log_directory.mkdir(parents=True, exist_ok=True)
@@ -106,6 +110,7 @@ class AseReference:
                 time_out=time_out,
                 threads=threads,
                 log=log_directory / f"engine-{number}.log" if log_directory else None,
+                python=python,
             )
             for number in range(1, workers + 1)
         ]

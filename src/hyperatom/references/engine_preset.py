@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from hyperatom.configuration import Configuration
+from hyperatom.references.installation import Missing
 
 Keywords = Mapping[str, Any]
 Mesh = tuple[int, int, int]
@@ -19,7 +20,7 @@ def _as_they_are(
     return dict(keywords)
 
 
-def _nothing() -> str | None:
+def _nothing(python: str | None = None) -> str | None:  # noqa: ARG001
     return None
 
 
@@ -41,7 +42,7 @@ class EnginePreset:
     | `basis`          | what stays the same when atoms and cell change                     |
     | `install`        | the one command (or, failing that, the way) that installs it       |
     | `has_k_points`   | takes a mesh of k-points (else Gamma alone)                        |
-    | `missing`        | what it lacks on this machine, None: nothing                       |
+    | `missing`        | what it lacks here, or where `python` looks; None: nothing         |
     | `prepare`        | keywords for a configuration: k-points, pseudopotentials           |
 
     `prepare` makes explicit what depends on the first configuration, once, so that it is the same
@@ -61,7 +62,7 @@ class EnginePreset:
     basis: str = ""
     install: str = ""
     has_k_points: bool = False
-    missing: Callable[[], str | None] = _nothing
+    missing: Missing = _nothing
     prepare: Prepare = _as_they_are
 
     def changed(self, keywords: Keywords, retry_keywords: Keywords) -> Self:

@@ -17,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hyperatom
 from hyperatom.configuration import Configuration
 from hyperatom.errors import HyperatomError, InputError, ReferenceFailure
 from hyperatom.references.engine_message import Message, pack, receive, send
+from hyperatom.references.installation import find_python
 
 _START_TIME_OUT = 600.0  # s: importing a large package from a slow network disk
 _LARGEST_LOG = 10_000_000  # bytes: between evaluations a longer log starts anew
@@ -33,6 +35,17 @@ _THREAD_VARIABLES = (
 )
 # How a batch system or a person ends a job: says nothing about the configuration.
 _FROM_OUTSIDE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_WORKER = "hyperatom.references.engine_worker"
+# Another environment sees this package, and nothing else of ours: its own libraries are the point.
+_ELSEWHERE = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+spec = spec_from_file_location("hyperatom", {file!r}, submodule_search_locations=[{folder!r}])
+sys.modules["hyperatom"] = module_from_spec(spec)
+spec.loader.exec_module(sys.modules["hyperatom"])
+from hyperatom.references.engine_worker import main
+main()
+"""
 
 
 class EngineFailure(ReferenceFailure):
@@ -69,8 +82,9 @@ class EngineInterrupted(HyperatomError):
 class EngineProcess:
     """One engine in a process of its own; one evaluation at a time.
 
-    `time_out` is in s, None waits for ever; `log` receives all that the engine prints. The engine
-    works in a scratch folder of its own, so relative paths in keywords mean nothing to it.
+    `time_out` is in s, None waits for ever; `log` receives all that the engine prints. `python` is
+    that of the environment where the engine is installed, None: this one. The engine works in a
+    scratch folder of its own, so relative paths in keywords mean nothing to it.
     """
 
     def __init__(
@@ -81,8 +95,10 @@ class EngineProcess:
         time_out: float | None,
         threads: int,
         log: Path | None = None,
+        python: str | None = None,
     ) -> None:
         self._calculator = calculator
+        self._command = _command(python)
         self._keywords = dict(keywords)
         self._time_out = time_out
         self._environment = {
@@ -119,13 +135,7 @@ class EngineProcess:
         lifeline, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "hyperatom.references.engine_worker",
-                    str(theirs.fileno()),
-                    str(lifeline),
-                ],
+                [*self._command, str(theirs.fileno()), str(lifeline)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
@@ -266,3 +276,12 @@ class EngineProcess:
             return ""
         spoken = [line.strip() for line in lines if line.strip()]
         return f"; the last it printed was: {spoken[-1][-200:]}" if spoken else ""
+
+
+def _command(python: str | None) -> list[str]:
+    """What starts the other side; raises `InputError` where that Python cannot."""
+    if python is None:
+        return [sys.executable, "-m", _WORKER]
+    package = Path(hyperatom.__file__)
+    code = _ELSEWHERE.format(file=str(package), folder=str(package.parent))
+    return [find_python(python), "-c", code]

@@ -47,7 +47,7 @@ def _command() -> str:
     return configured("orca", "command", "orca", "ASE_ORCA_COMMAND")
 
 
-def _missing() -> str | None:
+def _missing(python: str | None = None) -> str | None:  # noqa: ARG001
     lacking = missing_program(_command)()
     # Screen readers are called orca, too.
     if (

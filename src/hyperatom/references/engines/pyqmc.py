@@ -3,25 +3,27 @@
 A Hartree-Fock determinant times a Jastrow factor, optimised for each configuration, then
 variational Monte Carlo. The energy is noisy: `Evaluation.energy_error` is its standard error, and
 Metropolis with noisy energies is exact only with a penalty for the noise (Ceperley and Dewing, J.
-Chem. Phys. 110, 9812 (1999)). Random numbers are seeded by the configuration, so that asking again
-gives the same number.
-
-Forces are those of the Hartree-Fock field. They teach the guide; no decision uses them.
+Chem. Phys. 110, 9812 (1999)).
 """
 
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.errors import InputError
 from hyperatom.references.engine_preset import EnginePreset, Keywords, Mesh
 from hyperatom.references.installation import missing_package
-from hyperatom.references.k_points import require_gamma
+from hyperatom.references.quantum_monte_carlo import (
+    BASIS,
+    CONVERGENCE,
+    ENERGY,
+    hartree_fock,
+    noisy_results,
+    require_closed_shell_molecule,
+    seed_of,
+)
 
 
 class Pyqmc:
@@ -61,21 +63,13 @@ class Pyqmc:
         from pyqmc.method.mc import initial_guess, vmc
         from pyqmc.observables.accumulators import EnergyAccumulator, gradient_generator
         from pyqmc.wftools import generate_wf
-        from pyscf import gto, scf
-        from pyscf.data.nist import BOHR, HARTREE2EV
 
-        spots = list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True))
-        molecule = gto.M(atom=spots, basis=self.basis, ecp=self.ecp or {}, verbose=3)
-        field = scf.RHF(molecule)
-        field.conv_tol = 1.0e-10
-        field.kernel()
-        if not field.converged:
-            raise RuntimeError("the Hartree-Fock field did not converge")
+        field = hartree_fock(atoms, self.basis, self.ecp)
         # pyqmc draws from NumPy's global generator.
-        np.random.seed(self._seed_of(atoms))  # noqa: NPY002
-        wave_function, adjustable = generate_wf(molecule, field)
-        walkers = initial_guess(molecule, self.walkers)
-        gradients = gradient_generator(molecule, wave_function, adjustable)
+        np.random.seed(seed_of(atoms, self.seed))  # noqa: NPY002
+        wave_function, adjustable = generate_wf(field.mol, field)
+        walkers = initial_guess(field.mol, self.walkers)
+        gradients = gradient_generator(field.mol, wave_function, adjustable)
         wave_function, _ = line_minimization(
             wave_function, walkers, gradients, max_iterations=self.iterations, verbose=False
         )
@@ -84,34 +78,10 @@ class Pyqmc:
             walkers,
             nblocks=self.equilibration + self.blocks,
             nsteps_per_block=self.steps,
-            accumulators={"energy": EnergyAccumulator(molecule)},
+            accumulators={"energy": EnergyAccumulator(field.mol)},
         )
         energies = np.real(np.asarray(seen["energytotal"]))[self.equilibration :]
-        energy = float(energies.mean()) * HARTREE2EV
-        self.results = {
-            "energy": energy,
-            "free_energy": energy,
-            "energy_error": standard_error(energies) * HARTREE2EV,
-            "forces": -np.asarray(field.nuc_grad_method().kernel()) * HARTREE2EV / BOHR,
-        }
-
-    def _seed_of(self, atoms: Any) -> int:
-        content = np.ascontiguousarray(atoms.positions).tobytes() + atoms.numbers.tobytes()
-        digest = hashlib.sha256(content + str(self.seed).encode()).digest()
-        return int.from_bytes(digest[:4], "little")
-
-
-def standard_error(series: NDArray[np.float64]) -> float:
-    """Of the mean of a correlated series, by blocking (Flyvbjerg and Petersen 1989).
-
-    Neighbours are averaged again and again; the largest estimate counts, as long as 16 blocks are
-    left.
-    """
-    errors = [0.0]
-    while len(series) >= 16:
-        errors.append(float(series.std(ddof=1) / np.sqrt(len(series))))
-        series = 0.5 * (series[: len(series) // 2 * 2 : 2] + series[1::2])
-    return max(errors)
+        self.results = noisy_results(field, energies)
 
 
 def engine_version(**_: Any) -> str:
@@ -120,17 +90,7 @@ def engine_version(**_: Any) -> str:
 
 
 def _prepare(keywords: Keywords, configuration: Configuration, mesh: Mesh | None) -> dict[str, Any]:
-    if configuration.periodic.any():
-        raise InputError(
-            "pyqmc, as set up here, describes molecules, and this configuration is periodic.",
-            "Switch the periodicity off, or choose an engine for crystals.",
-        )
-    require_gamma("A molecule", mesh)
-    if int(configuration.numbers.sum()) % 2:
-        raise InputError(
-            "pyqmc, as set up here, describes closed shells, and the number of electrons is odd.",
-            "Write a function that returns your calculator, and name it: 'ase:module.function'.",
-        )
+    require_closed_shell_molecule("pyqmc", configuration, mesh)
     return dict(keywords)
 
 
@@ -144,12 +104,11 @@ PRESETS: Final = (
         ),
         doi="10.1063/5.0139024",
         name="pyqmc",
-        energy="variational Monte Carlo energy with its standard error; forces are those of "
-        "Hartree-Fock and teach the guide only",
-        convergence="none of its own: the standard error says how far the energy can be trusted",
+        energy=ENERGY,
+        convergence=CONVERGENCE,
         start="a Hartree-Fock determinant, a Jastrow factor optimised anew, random numbers seeded "
         "by the configuration",
-        basis="Gaussian orbitals that move with the atoms, ccECP pseudopotentials",
+        basis=BASIS,
         install="pip install pyqmc pyscf",
         missing=missing_package("pyqmc", "pyscf"),
         prepare=_prepare,

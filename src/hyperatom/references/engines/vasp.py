@@ -56,7 +56,7 @@ def _command() -> str:
     return configured("vasp", "command", "vasp_std", "ASE_VASP_COMMAND", "VASP_COMMAND")
 
 
-def _missing() -> str | None:
+def _missing(python: str | None = None) -> str | None:  # noqa: ARG001
     program = shlex.split(_command())[0]
     if not shutil.which(program):
         return f"the program {program}"
