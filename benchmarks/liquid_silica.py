@@ -29,6 +29,7 @@ from figures import Figure, report
 from hyperatom.analysis.radial_distribution import RadialDistribution
 from hyperatom.analysis.statistics import estimate_mean
 from hyperatom.campaign.assembly import load_configuration, opened
+from hyperatom.campaign.monitor import Unwatched
 from hyperatom.potentials.classical.buckingham import bks_silica
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.structures.crystals import build_crystal
@@ -82,9 +83,9 @@ def melt(path: Path) -> None:
 
 def diffusion(run: Path) -> tuple[float, list[float]]:
     """D in A^2/ps of oxygen and silicon together, and the guide's MSD every ps."""
-    with opened(run, _Silent()) as campaign:
+    with opened(run, Unwatched()) as campaign:
         guide = campaign.frozen_path().guide
-        state = campaign._states()[0]
+        state = campaign.stepper.state_after(campaign.chain.last(0))
     here, rng = state.configuration, np.random.default_rng(5)
     step = 1.5 * FEMTOSECOND
     momenta = Canonical(TEMPERATURE).draw_momenta(here.masses, rng)
@@ -94,14 +95,6 @@ def diffusion(run: Path) -> tuple[float, list[float]]:
     time = 0.699 * np.arange(len(squares))
     slope = np.polyfit(time[3:], squares[3:], 1)[0]
     return float(slope / 6.0), squares
-
-
-class _Silent:
-    def phase(self, *_: Any) -> None: ...
-
-    def step(self, *_: Any) -> None: ...
-
-    def free_sample(self, *_: Any) -> None: ...
 
 
 def measure(run: Path, name: str) -> tuple[list[Figure], dict[str, Any]]:

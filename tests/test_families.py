@@ -12,6 +12,7 @@ import typer.testing
 import yaml
 
 from hyperatom.campaign.assembly import create, opened
+from hyperatom.campaign.monitor import Unwatched
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
@@ -290,7 +291,7 @@ def test_a_toy_guides_a_campaign_that_resumes_bit_for_bit(toy, tmp_path):
         path = tmp_path / name
         create(text, source, path)
         for _ in range(2):  # the second time learns again what is on disk
-            with opened(path, SilentMonitor()) as campaign:
+            with opened(path, Unwatched()) as campaign:
                 campaign.run()
                 steps = campaign.chain.steps()
                 guide = campaign.frozen_path().guide
@@ -345,17 +346,6 @@ def test_a_guide_of_any_kind_learns_what_a_baseline_leaves(toy, tmp_path):
     momenta = np.zeros(unseen.positions.shape)
     path = guide.trajectory(unseen, momenta, 0.01, 2, 2)
     assert path.energies[0] == pytest.approx(guide.evaluate(unseen).energy, abs=1e-9)
-
-
-class SilentMonitor:
-    def phase(self, phase, schedule):
-        pass
-
-    def step(self, step, seconds):
-        pass
-
-    def free_sample(self, seconds):
-        pass
 
 
 @pytest.mark.parametrize("name", FAMILIES)

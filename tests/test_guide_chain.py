@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hyperatom.campaign.assembly import create, opened
-from hyperatom.campaign.averages import BURN_IN, gather
+from hyperatom.campaign.averages import gather
+from hyperatom.campaign.guide_chain import BURN_IN
 from hyperatom.campaign.verification import verify
 from hyperatom.report.collect import collect
 from test_probation import Stopped, StopsAt, go

@@ -33,6 +33,41 @@ def acceptance_in_words(settings: Settings, n_atoms: int) -> str:
 
 def compare_strategies(steps: Sequence[Step], settings: Settings) -> str:
     """Calls per sample of a chain and of reweighting, from the latest full paths; "" if few."""
+    deviation = _deviation(steps, settings.learn.window)
+    if deviation is None:
+        return ""
+    found = choose_strategy(deviation, settings.temperature)
+    spread = deviation / (BOLTZMANN * settings.temperature)
+    return (
+        f"At the freeze the guide's error spread by {spread:.2f} k_BT: a chain then needs about "
+        f"{found.metropolis_calls:.3g} calls per independent sample, reweighting the guide's own "
+        f"run about {found.reweighting_calls:.3g}."
+    )
+
+
+def decide(
+    probation: Sequence[Step], settings: Settings, workers: int, seconds: float
+) -> tuple[str, str]:
+    """`strategy: auto`, from the steps of probation and the one before: strategy and reason.
+
+    `workers` labels are computed at a time, each in so many `seconds`.
+    """
+    deviation = _deviation(probation, len(probation))
+    if deviation is None:
+        return "metropolis", (
+            f"Fewer than {ENOUGH} paths were judged on probation ('learn.probation: "
+            f"{settings.learn.probation}'), too few to measure the guide's error: a Metropolis "
+            "chain is run."
+        )
+    found = choose_strategy(
+        deviation, settings.temperature, reference_seconds=seconds, workers=workers,
+        walkers=settings.walkers,
+    )  # fmt: skip
+    return found.name, found.reason
+
+
+def _deviation(steps: Sequence[Step], latest: int) -> float | None:
+    """sigma of U_D - U_M in eV from the latest full paths, None if too few were judged."""
     differences: list[float] = []
     energies: dict[int, float] = {}
     for step in steps:
@@ -44,15 +79,7 @@ def compare_strategies(steps: Sequence[Step], settings: Settings) -> str:
             assert step.proposed_energy is not None
             guide = step.record["guide_energy_after"] - step.record["guide_energy_before"]
             differences.append(step.proposed_energy - before - guide)
-    latest = np.array(differences[-settings.learn.window :])
-    if len(latest) < ENOUGH:
-        return ""
+    if len(differences) < ENOUGH:
+        return None
     # Both ends of a path err: their difference varies twice as much.
-    deviation = float(np.std(latest) / np.sqrt(2.0))
-    found = choose_strategy(deviation, settings.temperature)
-    spread = deviation / (BOLTZMANN * settings.temperature)
-    return (
-        f"At the freeze the guide's error spread by {spread:.2f} k_BT: a chain then needs about "
-        f"{found.metropolis_calls:.3g} calls per independent sample, reweighting the guide's own "
-        f"run about {found.reweighting_calls:.3g}."
-    )
+    return float(np.std(differences[-latest:]) / np.sqrt(2.0))

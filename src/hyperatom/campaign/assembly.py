@@ -9,12 +9,13 @@ import numpy as np
 import yaml
 
 from hyperatom.campaign.baseline import check_baseline, keep_baseline
-from hyperatom.campaign.campaign import Campaign, Monitor
+from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.learning import make_learner
+from hyperatom.campaign.monitor import Monitor
 from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import (

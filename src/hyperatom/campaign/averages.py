@@ -1,5 +1,6 @@
 """What a run holds for sharp averages: judgements of the reference and samples of the guide."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,17 +8,16 @@ from numpy.typing import NDArray
 
 from hyperatom.analysis.control_variate import Judgements, sharpen, sharpen_mean
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
+from hyperatom.analysis.reweighting import Overlap, reweight
 from hyperatom.analysis.statistics import Estimate
 from hyperatom.campaign.chain_store import ChainStore, Step
-from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.campaign.guide_chain import BURN_IN, GuideChainStore
+from hyperatom.campaign.weighing import log_weights
 from hyperatom.configuration import Configuration
 from hyperatom.references.label_store import LabelStore
 from hyperatom.units import BOLTZMANN
 
 Array = NDArray[np.float64]
-
-BURN_IN = 20
-"""First samples of each guide chain that are left out: it began at a sample of the reference."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +79,25 @@ class Sampled:
         return replace(plain, g=g, error=error)
 
 
+def weighed_energy(
+    produced: Sequence[Sequence[Step]], n_atoms: int
+) -> tuple[Estimate, Overlap] | None:
+    """Mean energy of weighed samples in eV/atom, and their overlap; None where none is there."""
+    logarithms = [log_weights(walker) for walker in produced]
+    found = [one for one in logarithms if one is not None]
+    if not found or len(found) < len(logarithms):
+        return None
+    energies = [np.array([step.state_energy for step in walker]) / n_atoms for walker in produced]
+    return reweight(energies, found, "eV/atom")
+
+
 def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) -> Sampled | None:
     """Production and the guide's chain as far as they are on disk; None where that is too short.
 
     `temperature` in K.
     """
     frozen = chain.frozen()
-    if frozen is None:
+    if frozen is None or frozen.get("strategy") == "reweighting":
         return None
     words = guide_chain.words(frozen["guide"])
     thermal_energy = BOLTZMANN * temperature

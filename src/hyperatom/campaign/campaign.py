@@ -1,11 +1,13 @@
-"""A campaign: learn -> freeze -> probe -> produce -> average.
+"""A campaign: learn -> freeze -> probe -> produce -> average, or -> average -> weigh.
 
 While learning, a walker's every judgement teaches the guide, so its chain samples nothing exactly.
 Then the guide, the time step and the distribution of path lengths are frozen. A probation follows
 that counts for nothing: if the frozen guide does much worse in it than it did while learning, the
 campaign goes back to learning. Only what the frozen guide proposes after its probation counts as
 exact; nothing seen from there on changes what is proposed, or whether it counts. At the end the
-guide samples itself, free of calls, to sharpen the averages.
+guide samples itself, free of calls, to sharpen the averages. Where weighing the guide's own samples
+costs less than judging its proposals, and the input asks for that, it samples itself first and the
+reference weighs what it sampled (see `weighing`); that is decided on probation alone.
 
 Random numbers are drawn from (seed, walker, step), labels are stored before they are used, and a
 step is stored before the next begins: killed at any moment and resumed, a campaign makes the chain
@@ -23,19 +25,22 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from hyperatom.campaign.advice import compare_strategies
-from hyperatom.campaign.chain_store import ChainStore, Phase, Seconds, Step
-from hyperatom.campaign.guide_chain import GuideChain, GuideChainStore
+from hyperatom.campaign.advice import compare_strategies, decide
+from hyperatom.campaign.chain_store import ChainStore, Phase, Step
+from hyperatom.campaign.farming import labels_at_a_time
+from hyperatom.campaign.guide_chain import BURN_IN, GuideChain, GuideChainStore
 from hyperatom.campaign.learning import Learner
+from hyperatom.campaign.monitor import Monitor
 from hyperatom.campaign.moves import frozen_move, with_swaps
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings
 from hyperatom.campaign.stepping import Moved, Stepper, TrainingDisplacement
+from hyperatom.campaign.weighing import Weighing
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Guide, Proposal
 from hyperatom.errors import RunDirectoryError
@@ -46,22 +51,6 @@ from hyperatom.sampling.metropolis import ChainState
 
 CHECK_EVERY = 10
 """Steps between two points of a path at which its error is looked at."""
-
-
-class Monitor(Protocol):
-    """Whoever watches a campaign."""
-
-    def phase(self, phase: Phase, schedule: Schedule) -> None:
-        """A phase begins."""
-        ...
-
-    def step(self, step: Step, seconds: Seconds) -> None:
-        """A step is on disk."""
-        ...
-
-    def free_sample(self, seconds: float) -> None:
-        """A sample of the guide alone is on disk; it took so many seconds."""
-        ...
 
 
 @dataclass
@@ -100,8 +89,13 @@ class Campaign:
                 if self._passed():
                     break
                 self._thaw()
-            self._produce(pool)
-            self._average(pool)
+            self._decide()
+            if self.reweighting:
+                self._average(pool)
+                self._weigh()
+            else:
+                self._produce(pool)
+                self._average(pool)
 
     def close_engines(self) -> None:
         """End what they are computing, so that the campaign stops at once."""
@@ -214,6 +208,29 @@ class Campaign:
             f"thawed: acceptance fell to {self.schedule.acceptance:.2f} in probation; learning on"
         )
 
+    def _decide(self) -> None:
+        """Judge or weigh? Once, before anything counts, and kept: resumed, it stays so."""
+        frozen = self.frozen()
+        if "strategy" in frozen:
+            return
+        name, reason = self.settings.produce.strategy, ""
+        if name == "auto":
+            steps = [step for step in self.chain.steps() if step.number >= frozen["number"]]
+            spent = self.chain.seconds()
+            each = [spent[s.walker, s.number].reference for s in steps if s.phase == "probe"]
+            seconds = float(np.median(each)) if each else 0.0
+            chosen, reason = decide(steps, self.settings, labels_at_a_time(self.settings), seconds)
+            frozen = {**frozen, "strategy": chosen, "strategies": reason}
+            self.directory.log(reason)
+        else:
+            frozen = {**frozen, "strategy": name}
+        self.chain.add([], {"frozen": json.dumps(frozen)})
+
+    @property
+    def reweighting(self) -> bool:
+        """Are samples of the guide weighed, instead of its proposals judged?"""
+        return bool(self.frozen().get("strategy") == "reweighting")
+
     def frozen(self) -> dict[str, Any]:
         """What was frozen.
 
@@ -294,27 +311,43 @@ class Campaign:
 
     # -- average -------------------------------------------------------------------------------
 
-    def _average(self, pool: Executor) -> None:
-        n_samples = self.settings.free_samples
-        if n_samples == 0:
-            return
-        self.monitor.phase("average", self.schedule)
-        chain = GuideChain(
+    def own_chain(self) -> GuideChain:
+        """The guide's own chain; what is to be weighed knows no veto."""
+        path = self.frozen_path()
+        if self.reweighting:
+            path = replace(path, largest_error=np.inf)
+        return GuideChain(
             self.guide_chain,
             self.reference.store,
-            self.frozen_path(),
+            path,
             self.ensemble,
             self.start,
             self.settings.seed,
             self.settings.sampling.swaps,
         )
+
+    @property
+    def _last_free(self) -> int:
+        """Samples that each walker's guide chain is to have."""
+        planned = self.settings.free_samples
+        if self.reweighting:
+            planned = max(planned, BURN_IN + self.settings.produce.proposals)
+        return planned
+
+    def _average(self, pool: Executor) -> None:
+        n_samples = self._last_free
+        if n_samples == 0:
+            return
+        self.monitor.phase("average", self.schedule)
+        chain = self.own_chain()
+        first = self.frozen()["number"] + self.settings.learn.probation
         produced = []
         for walker in self.walkers:
             # The step before the first that counts says where the walker was.
-            counted = self.chain.steps(walker)[-self.settings.produce.proposals - 1 :]
-            produced.append(counted[1:])
-            chain.hear(step.proposed_label for step in counted[1:])
+            counted = [step for step in self.chain.steps(walker) if step.number >= first]
             chain.hear(step.state_label for step in counted)
+            chain.hear(step.proposed_label for step in counted[1:])
+            produced.append(counted[:1] if self.reweighting else counted[1:])
         tasks = [
             pool.submit(chain.run, walker, n_samples, steps, self.monitor.free_sample)
             for walker, steps in zip(self.walkers, produced, strict=True)
@@ -325,6 +358,14 @@ class Campaign:
                 task.result()
         finally:
             chain.stopped.set()
+
+    def _weigh(self) -> None:
+        self.monitor.phase("produce", self.schedule)
+        n_samples = self.settings.produce.proposals
+        weighing = Weighing(self.stepper, self.own_chain(), n_samples, self._last_free)
+        first = self.frozen()["number"] + self.settings.learn.probation + 1
+        for step, spent in weighing.run(self._last_steps(), first, labels_at_a_time(self.settings)):
+            self._keep([(self.stepper.state_after(step), step, spent)])
 
     # -- all -----------------------------------------------------------------------------------
 
@@ -363,13 +404,16 @@ class Campaign:
 
     def _states(self) -> list[ChainState]:
         """Where every walker is."""
-        last = [self.chain.last(walker) for walker in self.walkers]
-        return [self.stepper.state_after(step) for step in last if step is not None]
+        return [self.stepper.state_after(step) for step in self._last_steps()]
 
     def _latest(self) -> int:
         """Number of the latest step of any walker, -1 before the first."""
+        return max((step.number for step in self._last_steps()), default=-1)
+
+    def _last_steps(self) -> list[Step]:
+        """The latest step of each walker that has one."""
         last = [self.chain.last(walker) for walker in self.walkers]
-        return max((step.number for step in last if step is not None), default=-1)
+        return [step for step in last if step is not None]
 
     def _keep(self, moved: list[Moved], fit: float = 0.0) -> None:
         steps = [

@@ -49,8 +49,15 @@ class Certificate:
         return cls(tuple(Check(**check) for check in content["checks"]), content["verdict"])
 
 
-def certify(checks: tuple[Check, ...]) -> Certificate:
-    """The certificate of these checks."""
+EXACT = "the production chain samples the reference's ensemble exactly"
+WEIGHED = (
+    "weighed samples of the guide cover the reference's ensemble, and their averages are its own "
+    "within the error bars"
+)
+
+
+def certify(checks: tuple[Check, ...], claim: str = EXACT) -> Certificate:
+    """The certificate of these checks, which support the `claim` if all are passed."""
     failed = [check.name for check in checks if check.passed is False]
     open_ = [check.name for check in checks if check.passed is None]
     if failed:
@@ -58,5 +65,5 @@ def certify(checks: tuple[Check, ...]) -> Certificate:
     elif open_:
         verdict = f"Undecided: {', '.join(open_)} cannot be judged yet."
     else:
-        verdict = "Certified: the production chain samples the reference's ensemble exactly."
+        verdict = f"Certified: {claim}."
     return Certificate(checks, verdict)

@@ -14,7 +14,19 @@ def engines_here(settings: Settings) -> int:
     farm = settings.farm
     if farm.backend != "local":
         return 1
-    return farm.workers or min(settings.walkers * (1 + farm.ahead), os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    # Samples that are weighed do not wait for each other.
+    wanted = settings.walkers * (1 + farm.ahead)
+    if settings.produce.strategy == "metropolis":
+        cores = min(wanted, cores)
+    return farm.workers or cores
+
+
+def labels_at_a_time(settings: Settings) -> int:
+    """How many labels are computed at the same time, wherever that is, as far as is known."""
+    if settings.farm.backend == "local":
+        return engines_here(settings)
+    return settings.farm.workers or settings.walkers
 
 
 def walkers_at_a_time(settings: Settings) -> int:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hyperatom.campaign.chain_store import Plainly, Step, open_database
 from hyperatom.campaign.moves import with_swaps
 from hyperatom.configuration import Configuration
+from hyperatom.errors import RunDirectoryError
 from hyperatom.references.label_store import LabelStore
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathEnsemble
 from hyperatom.sampling.metropolis import ChainState, metropolis
@@ -37,6 +38,9 @@ CREATE TABLE IF NOT EXISTS samples (
 CREATE TABLE IF NOT EXISTS words (
     guide TEXT, label TEXT, energy REAL, error REAL, PRIMARY KEY (guide, label));
 """
+
+BURN_IN = 20
+"""First samples of each chain that are left out: it began at a sample of the reference."""
 
 STREAM = 1
 """Sets the random numbers of this chain apart from those of the campaign's steps."""
@@ -89,6 +93,26 @@ class GuideChainStore:
             np.array([_rows_of_three(row[1]) for row in rows]),
             np.array([_rows_of_three(row[2]) for row in rows]),
         )
+
+    def sample(self, guide: str, walker: int, number: int) -> tuple[float, Array, Array]:
+        """One of them, that of a number.
+
+        Raises `RunDirectoryError` where it is missing.
+        """
+        rows = self._fetch(
+            "SELECT energy, positions, cell FROM samples "
+            "WHERE guide = ? AND walker = ? AND number = ?",
+            guide,
+            walker,
+            number,
+        )
+        if not rows:
+            raise RunDirectoryError(
+                f"{self.path} lacks sample {number} of walker {walker}.",
+                "Restore it from a copy, or start a new run.",
+            )
+        energy, positions, cell = rows[0]
+        return energy, _rows_of_three(positions), _rows_of_three(cell)
 
     def last(self, guide: str, walker: int) -> tuple[Array, Array] | None:
         """Positions and cell of the latest sample of a walker, Å."""
@@ -190,13 +214,10 @@ class GuideChain:
             label = self.labels.get(surest)
             assert label is not None
             latest = label.configuration.positions, label.configuration.cell
-        configuration = self.start.with_cell(*latest)
-        state = ChainState(configuration, self.guide.evaluate(configuration))
+        state = self._state(*latest)
         while number < n_samples and not self.stopped.is_set():
             clock = time.perf_counter()
-            rng = np.random.default_rng([self.seed, walker, number, STREAM])
-            proposed = self.proposal.propose(state.configuration, rng)
-            state, _ = metropolis(state, proposed, self.guide, self.ensemble, rng)
+            state = self._next(state, walker, number)
             self.store.add_sample(
                 self.digest,
                 walker,
@@ -206,3 +227,24 @@ class GuideChain:
             )
             number += 1
             told(time.perf_counter() - clock)
+
+    def sample(self, walker: int, number: int) -> tuple[float, Array, Array]:
+        """Energy in eV, positions and cell in Å; errors as in the store."""
+        return self.store.sample(self.digest, walker, number)
+
+    def again(self, walker: int, number: int) -> bool:
+        """Does a sample beyond the first follow from the one before it, bit for bit?"""
+        _, positions, cell = self.sample(walker, number - 1)
+        state = self._next(self._state(positions, cell), walker, number)
+        energy, positions, _ = self.sample(walker, number)
+        same = bool(np.array_equal(state.configuration.positions, positions))
+        return same and state.evaluation.energy == energy
+
+    def _state(self, positions: Array, cell: Array) -> ChainState:
+        configuration = self.start.with_cell(positions, cell)
+        return ChainState(configuration, self.guide.evaluate(configuration))
+
+    def _next(self, state: ChainState, walker: int, number: int) -> ChainState:
+        rng = np.random.default_rng([self.seed, walker, number, STREAM])
+        proposed = self.proposal.propose(state.configuration, rng)
+        return metropolis(state, proposed, self.guide, self.ensemble, rng)[0]

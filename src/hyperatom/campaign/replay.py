@@ -9,6 +9,7 @@ from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Check
 from hyperatom.campaign.chain_store import Step
 from hyperatom.campaign.stepping import random_numbers
+from hyperatom.campaign.weighing import weights_follow
 from hyperatom.configuration import Configuration
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory
 from hyperatom.sampling.metropolis import ChainState, accepts, log_acceptance
@@ -25,7 +26,7 @@ def decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
     """Replay every decision from stored labels, kinetic energies and random numbers."""
     name = "decisions"
     for walker in campaign.walkers:
-        chain = [step for step in steps if step.walker == walker]
+        chain = [s for s in steps if s.walker == walker and "sample" not in s.record]
         if [step.number for step in chain] != list(range(len(chain))):
             return Check(name, False, f"Steps of walker {walker} are missing.")
         try:
@@ -33,7 +34,8 @@ def decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
                 _follow(campaign, before, step)
         except BrokenError as broken:
             return Check(name, False, str(broken))
-    numbers: dict[str, float | str] = {"decisions": len(steps) - len(campaign.walkers)}
+    judged = sum("sample" not in step.record for step in steps) - len(campaign.walkers)
+    numbers: dict[str, float | str] = {"decisions": judged}
     sentence = f"All {numbers['decisions']} decisions follow from the stored numbers."
     if screened := sum(len(step.record.get("screens", ())) for step in steps):
         sentence += f" So do {screened} of the cheaper engine."
@@ -159,6 +161,42 @@ def paths(
         sentence,
         {"paths": len(picked), "forward_angstrom": forward, "backward_angstrom": backward},
     )
+
+
+def weights(
+    campaign: Campaign, steps: Sequence[Step], n_samples: int, rng: np.random.Generator
+) -> Check:
+    """Replay all weights from stored energies, and some samples of the guide from the ones before.
+
+    The guide's energies are asked for again, where samples are made again.
+    """
+    name = "weights"
+    thermal_energy = campaign.ensemble.thermal_energy
+    for walker in campaign.walkers:
+        own = [step for step in steps if step.walker == walker]
+        if broken := weights_follow(own, thermal_energy):
+            return Check(name, False, broken)
+    weighed = [step for step in steps if "sample" in step.record]
+    if not weighed:
+        return Check(name, None, "Nothing has been weighed yet.")
+    chain = campaign.own_chain()
+    picked = rng.choice(len(weighed), min(n_samples, len(weighed)), replace=False)
+    for step in (weighed[int(k)] for k in picked):
+        which = f"sample {step.record['sample']} of walker {step.walker}"
+        energy, positions, cell = chain.sample(step.walker, step.record["sample"])
+        label = campaign.reference.store.get(step.proposed_label)
+        there = campaign.start.with_cell(positions, cell)
+        if energy != step.record["guide_energy"] or not (
+            label is None or _largest(there, label.configuration) == 0.0
+        ):
+            return Check(name, False, f"What was weighed is not {which}.")
+        if not chain.again(step.walker, step.record["sample"]):
+            return Check(name, False, f"The guide does not make {which} again.")
+    sentence = (
+        f"All {len(weighed)} weights follow from the stored energies, and the guide made "
+        f"{len(picked)} of its samples again, bit for bit."
+    )
+    return Check(name, True, sentence, {"weights": len(weighed), "samples": len(picked)})
 
 
 def _way_back(path: GuidedTrajectory, start: Configuration, numbers: np.random.Generator) -> float:

@@ -200,7 +200,11 @@ class FarmSettings(Section):
 class ProduceSettings(Section):
     """What the frozen guide samples: this alone counts as exact."""
 
-    proposals: int = Field(100, ge=1, description="proposals of each walker that count")
+    strategy: Literal["metropolis", "reweighting", "auto"] = Field(
+        "metropolis",
+        description="judge proposals, or weigh samples of the guide; auto: what costs less time",
+    )
+    proposals: int = Field(100, ge=1, description="of each walker that count; or samples weighed")
     guide_samples: int | None = Field(
         None,
         ge=0,
@@ -230,6 +234,17 @@ class Settings(Section):
     )
     walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
     seed: int = Field(0, ge=0, description="same seed, same machine: the same chain, bit for bit")
+
+    @model_validator(mode="after")
+    def _what_can_be_weighed(self) -> Self:
+        pair = self.reference.cheap is not None
+        if self.produce.strategy != "metropolis" and (pair or self.reference.standard_errors):
+            kind = "a pair of engines" if pair else "energies with standard errors"
+            raise ValueError(
+                f"{kind} can be judged ('strategy: metropolis'), not weighed "
+                f"('{self.produce.strategy}')"
+            )
+        return self
 
     @property
     def free_samples(self) -> int:

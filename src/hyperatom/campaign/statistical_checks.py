@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hyperatom.analysis.control_variate import sharpen
 from hyperatom.analysis.statistics import estimate_mean, split_r_hat
-from hyperatom.campaign.averages import gather
+from hyperatom.campaign.averages import gather, weighed_energy
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Check
 from hyperatom.campaign.chain_store import Step
@@ -88,6 +88,28 @@ def agreement(
         f" ± {1e3 * error / n_atoms:.2f} meV/atom ({abs(z):.1f} standard errors)."
     )
     return Check(name, bool(abs(z) <= SIGMAS), sentence, {"z": float(z)})
+
+
+def overlap(campaign: Campaign, produced: Sequence[Sequence[Step]]) -> Check:
+    """Does what the guide sampled cover the reference's ensemble, and are there enough samples?"""
+    name = "overlap"
+    found = weighed_energy(produced, campaign.start.n_atoms)
+    if found is None:
+        return Check(name, None, "Nothing has been weighed yet.")
+    mean, covered = found
+    numbers = {
+        "kish": covered.kish,
+        "largest_share": covered.largest,
+        "n_effective": mean.n_effective,
+    }
+    if covered.warning:
+        return Check(name, False, covered.warning, numbers)
+    sentence = (
+        f"{100 * covered.kish:.0f} % of the samples are left (Kish), the heaviest carries "
+        f"{100 * covered.largest:.1f} % of the weight; effective samples {mean.n_effective:.0f} "
+        f"(at least {ENOUGH:.0f})."
+    )
+    return Check(name, True if mean.n_effective >= ENOUGH else None, sentence, numbers)
 
 
 def guide_chain(campaign: Campaign) -> Check:

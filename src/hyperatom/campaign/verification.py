@@ -7,30 +7,27 @@ import numpy as np
 
 from hyperatom.campaign.assembly import opened
 from hyperatom.campaign.campaign import Campaign
-from hyperatom.campaign.certificate import Certificate, Check, certify
-from hyperatom.campaign.chain_store import Seconds, Step
-from hyperatom.campaign.replay import decisions, paths
+from hyperatom.campaign.certificate import EXACT, WEIGHED, Certificate, Check, certify
+from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.monitor import Unwatched
+from hyperatom.campaign.replay import decisions, paths, weights
 from hyperatom.campaign.run_directory import write_atomically
-from hyperatom.campaign.schedule import Schedule
-from hyperatom.campaign.statistical_checks import agreement, convergence, creutz, guide_chain
+from hyperatom.campaign.statistical_checks import (
+    agreement,
+    convergence,
+    creutz,
+    guide_chain,
+    overlap,
+)
 from hyperatom.errors import ReferenceFailure
 
 Progress = Callable[[str, float], None]
 """(what is being checked, fraction done) -> None"""
 
+Question = tuple[str, Callable[[], Check]]
+
 ENERGY_TOLERANCE = 1.0e-6
 """eV; a label evaluated again must agree to this."""
-
-
-class _Silent:
-    def phase(self, phase: str, schedule: Schedule) -> None:
-        """Nobody is watching."""
-
-    def step(self, step: Step, seconds: Seconds) -> None:
-        """Nobody is watching."""
-
-    def free_sample(self, seconds: float) -> None:
-        """Nobody is watching."""
 
 
 def verify(
@@ -42,27 +39,35 @@ def verify(
     random anew every time.
     """
     rng = np.random.default_rng()
-    with opened(directory, _Silent()) as campaign:
+    with opened(directory, Unwatched()) as campaign:
         steps = campaign.chain.steps()
         produced = counted(campaign, steps)
+        weighed = campaign.chain.frozen() is not None and campaign.reweighting
         sharpened = campaign.settings.free_samples > 0
-        questions: Sequence[tuple[str, Callable[[], Check]]] = (
-            ("completeness", lambda: _complete(campaign, steps)),
-            ("decisions", lambda: decisions(campaign, steps)),
-            ("no learning after the freeze", lambda: _frozen(campaign, steps)),
-            ("labels", lambda: _labels(campaign, steps, n_labels, rng)),
+        of_samples: Sequence[Question] = (
+            ("weights", lambda: weights(campaign, steps, n_labels, rng)),
+            ("overlap", lambda: overlap(campaign, produced)),
+        )
+        of_chain: Sequence[Question] = (
             ("paths", lambda: paths(campaign, steps, n_labels, rng)),
             ("<exp(-dH/kT)> = 1", lambda: creutz(produced)),
             ("convergence", lambda: convergence(produced)),
             ("learning against production", lambda: agreement(campaign, steps, produced)),
             *([("the guide's own chain", lambda: guide_chain(campaign))] if sharpened else []),
+        )
+        questions: Sequence[Question] = (
+            ("completeness", lambda: _complete(campaign, steps)),
+            ("decisions", lambda: decisions(campaign, steps)),
+            ("no learning after the freeze", lambda: _frozen(campaign, steps)),
+            ("labels", lambda: _labels(campaign, steps, n_labels, rng)),
+            *(of_samples if weighed else of_chain),
             ("failed reference calls", lambda: _failures(campaign, steps)),
         )
         checks = []
         for number, (name, question) in enumerate(questions):
             progress(name, number / len(questions))
             checks.append(question())
-        certificate = certify(tuple(checks))
+        certificate = certify(tuple(checks), WEIGHED if weighed else EXACT)
         write_atomically(campaign.directory.file("certificate.json"), certificate.to_json())
         campaign.directory.log(certificate.verdict)
     return certificate

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hyperatom.campaign.counted import produced_labels
+from hyperatom.campaign.counted import produced_labels, require_chain
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.errors import RunDirectoryError
 from hyperatom.references.label import Label
@@ -22,6 +22,7 @@ def write_chain(directory: RunDirectory, target: Path) -> int:
 
     Raises `RunDirectoryError` where production has not begun.
     """
+    require_chain(directory)
     with _store(directory) as store:
         keys = [key for walker in produced_labels(directory) for key in walker]
         return _write(_found(store, keys), target)

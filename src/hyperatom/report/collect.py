@@ -1,7 +1,7 @@
 """Reads a run directory into what a report shows."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from hyperatom.analysis.cell_averages import cell_averages
 from hyperatom.analysis.density_map import DensityMap
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
+from hyperatom.analysis.reweighting import weights_of
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.campaign.assembly import engine_preset, load_configuration
-from hyperatom.campaign.averages import Sampled, gather
+from hyperatom.campaign.averages import Sampled, gather, weighed_energy
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
 from hyperatom.campaign.ensemble import ensemble_of, in_words
@@ -21,6 +22,7 @@ from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import EngineSettings, Settings, load_settings
 from hyperatom.campaign.states import States
+from hyperatom.campaign.weighing import log_weights
 from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.label_store import LabelStore
@@ -33,6 +35,7 @@ from hyperatom.report.data import (
     ReportData,
     SystemDescription,
 )
+from hyperatom.report.engines import cheap_calls, engine_in_words
 from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
 from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
@@ -80,26 +83,29 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         steps = chain.steps()
         engines = json.loads(chain.fact("engines") or "{}")
         produced = _produced(steps)
-        energy = _energy(produced, settings, States(labels, start))
+        weighed = weighed_energy(produced, start.n_atoms)
+        energy = weighed[0] if weighed else _energy(produced, settings, States(labels, start))
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
         shown = _latest(steps) if live else produced
         configurations = _configurations(labels, start, shown)
         counted = bool(produced) or not live
-        structure = _structure(configurations, "exact" if counted else "as given")
+        kind: Kind = "reweighted" if weighed else "exact" if counted else "as given"
+        weights = _weights(shown) if weighed else None
+        structure = _structure(configurations, kind, weights)
         if sampled and structure:
             structure = sampled.distribution(structure, start, labels)
         certificate = _certificate(directory)
         return ReportData(
             title=settings.title or f"{_formula(start)} at {settings.temperature:g} K",
-            distribution=_distribution(settings, start),
+            distribution=_distribution(settings, start, weighed is not None),
             system=SystemDescription(
                 formula=_formula(start),
                 n_atoms=start.n_atoms,
                 cell=start.cell,
                 temperature=settings.temperature,
                 pressure=settings.pressure,
-                engine=_engine(labels, engines, settings),
+                engine=engine_in_words(labels, engines, settings),
                 versions=directory.header["versions"],
             ),
             proposals=_table(
@@ -117,16 +123,18 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
                 produced,
                 energy,
                 sharpened,
-                _cheap_calls(labels, engines),
+                cheap_calls(labels, engines),
             ),
             certificate=certificate,
             citations=_citations(settings),
             input_text=directory.input_text,
-            notes=_notes(chain, energy),
+            notes=_notes(chain, energy, weighed[1].warning if weighed else ""),
             cell_averages=(
-                cell_averages(configurations) if settings.pressure is not None and not live else {}
+                cell_averages(configurations, kind, weights)
+                if settings.pressure is not None and not live
+                else {}
             ),
-            scene=None if live else _scene(configurations),
+            scene=None if live else _scene(configurations, kind, weights),
         )
     finally:
         labels.close()
@@ -197,14 +205,21 @@ def _configurations(
     return [[configuration(step.state_label) for step in walker] for walker in produced]
 
 
+def _weights(walkers: Sequence[Sequence[Step]]) -> NDArray[np.float64]:
+    logarithms = [log_weights(walker) for walker in walkers]
+    return weights_of(np.concatenate([one for one in logarithms if one is not None]))
+
+
 def _structure(
-    walkers: Sequence[Sequence[Configuration]], kind: Kind
+    walkers: Sequence[Sequence[Configuration]],
+    kind: Kind,
+    weights: NDArray[np.float64] | None = None,
 ) -> RadialDistributionResult | None:
     configurations = [one for walker in walkers for one in walker]
     if not configurations:
         return None
     return RadialDistribution(r_max=FARTHEST).compute(
-        configurations, walkers=_owners(walkers), kind=kind
+        configurations, weights=weights, walkers=_owners(walkers), kind=kind
     )
 
 
@@ -212,7 +227,9 @@ def _owners(walkers: Sequence[Sequence[Configuration]]) -> NDArray[np.int64]:
     return np.array([number for number, walker in enumerate(walkers) for _ in walker])
 
 
-def _scene(walkers: Sequence[Sequence[Configuration]]) -> Scene | None:
+def _scene(
+    walkers: Sequence[Sequence[Configuration]], kind: Kind, weights: NDArray[np.float64] | None
+) -> Scene | None:
     """The latest sample of each walker; densities of species that keep to their places."""
     latest = {
         f"walker {number}, latest sample" if len(walkers) > 1 else "latest sample": walker[-1]
@@ -225,7 +242,7 @@ def _scene(walkers: Sequence[Sequence[Configuration]]) -> Scene | None:
     densities = {}
     if first.periodic.all() and len(configurations) >= FEWEST_FOR_DENSITY:
         samples = Trajectory.from_configurations(
-            configurations, walkers=_owners(walkers), kind="exact"
+            configurations, walkers=_owners(walkers), weights=weights, kind=kind
         )
         spacing = max(0.1, (abs(np.linalg.det(first.cell)) / FINEST_GRID) ** (1.0 / 3.0))
         for species in samples.symbols[::-1]:
@@ -335,7 +352,7 @@ def _citations(settings: Settings) -> tuple[Citation, ...]:
     return tuple(found)
 
 
-def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
+def _notes(chain: ChainStore, energy: Estimate | None, overlap: str) -> tuple[str, ...]:
     notes = []
     frozen = chain.frozen()
     if frozen is None:
@@ -344,42 +361,25 @@ def _notes(chain: ChainStore, energy: Estimate | None) -> tuple[str, ...]:
         notes.append(str(frozen["strategies"]))
     if energy is not None and energy.warning:
         notes.append(energy.warning)
+    if overlap:
+        notes.append(overlap)
     return tuple(notes)
 
 
-def _distribution(settings: Settings, start: Configuration) -> str:
+def _distribution(settings: Settings, start: Configuration, weighed: bool) -> str:
+    ensemble = f"The ensemble of the reference with {start.n_atoms} atoms, {in_words(settings)}."
+    if weighed:
+        return (
+            f"{ensemble} What was sampled is the ensemble of the frozen guide; each sample has the "
+            "weight exp[-(U_reference - U_guide)/k_BT]. Averages are exact in the limit of many "
+            "samples that overlap."
+        )
     return (
-        f"The ensemble of the reference with {start.n_atoms} atoms, {in_words(settings)}. Each "
-        "proposal is a path of guide trajectories with fresh Maxwell momenta; it is accepted on "
-        "the reference's Hamiltonian with the kinetic energy at both ends of every trajectory, and "
-        "a rejected proposal counts its old configuration again."
+        f"{ensemble} Each proposal is a path of guide trajectories with fresh Maxwell momenta; it "
+        "is accepted on the reference's Hamiltonian with the kinetic energy at both ends of every "
+        "trajectory, and a rejected proposal counts its old configuration again."
     )
 
 
 def _formula(start: Configuration) -> str:
     return str(to_ase(start).get_chemical_formula())
-
-
-def _cheap_calls(labels: LabelStore, engines: Mapping[str, str]) -> int:
-    """Calls of the cheap engine of a pair, failed ones too."""
-    identity = engines.get("cheap")
-    if identity is None:
-        return 0
-    return labels.count(identity) + labels.count_failures(identity)
-
-
-def _engine(labels: LabelStore, engines: Mapping[str, str], settings: Settings) -> str:
-    """The engine in words, from its identity; both of a pair."""
-    # Runs of earlier versions do not name their engines, and have one.
-    identity = engines.get("reference") or next((str(label.identity) for label in labels), None)
-    if identity is None:
-        return settings.reference.calculator
-    told = _identity_in_words(identity)
-    cheap = engines.get("cheap")
-    return told if cheap is None else f"{told}, screened by {_identity_in_words(cheap)}"
-
-
-def _identity_in_words(identity: str) -> str:
-    content = json.loads(identity)
-    keywords = ", ".join(f"{name} {value}" for name, value in content["keywords"].items())
-    return f"{content['calculator']} ({keywords}), {content['version']}"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hyperatom.analysis.reweighting import weights_of
 from hyperatom.campaign.assembly import load_configuration
-from hyperatom.campaign.counted import produced_labels
+from hyperatom.campaign.counted import counted_weights, produced_labels
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
@@ -68,6 +69,8 @@ class Held:
 def run_samples(path: Path) -> tuple[Trajectory, Held]:
     """What the frozen guide's proposals sampled, repeated where rejected; and what was held.
 
+    Where samples of the guide were weighed, these, with their weights.
+
     Raises `RunDirectoryError` where production has not begun.
     """
     directory = RunDirectory.open(path, lock=False)
@@ -82,9 +85,11 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
         return unbiased_energy(settings, ensemble, state)
 
     source = LabelledFrames(directory.file("labels.db"), keys, energy)
+    weights = counted_weights(directory)
     owners = [walker for walker, counted in enumerate(walkers) for _ in counted]
     trajectory = Trajectory(
         start.numbers, start.masses, start.periodic, source, None, np.array(owners),
-        kind="exact", origin=str(path),
+        *((weights_of(np.concatenate(weights)), "reweighted") if weights else (None, "exact")),
+        origin=str(path),
     )  # fmt: skip
     return trajectory, Held(settings.temperature, settings.pressure)

@@ -222,10 +222,11 @@ def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
 
     Raises `InputError` where there are fewer, and `RunDirectoryError` where there is no run.
     """
-    from hyperatom.campaign.counted import counted_labels
+    from hyperatom.campaign.counted import counted_labels, require_chain
     from hyperatom.references.label_store import LabelStore
 
     directory = RunDirectory.open(path, lock=False)
+    require_chain(directory)
     keys = [key for walker in counted_labels(directory) for key in walker]
     if len(keys) < n_walkers:
         raise InputError(

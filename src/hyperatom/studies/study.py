@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 import yaml
 
 from hyperatom.campaign import assembly as campaigns
-from hyperatom.campaign.campaign import Monitor as CampaignMonitor
+from hyperatom.campaign.monitor import Monitor as CampaignMonitor
 from hyperatom.campaign.run_directory import RunDirectory, write_atomically
 from hyperatom.campaign.settings import load_settings
 from hyperatom.configuration import Configuration
