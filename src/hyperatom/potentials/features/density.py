@@ -169,7 +169,7 @@ RadialFunctions = Callable[..., jax.Array]
 Further arguments are constants that may differ from slot to slot.
 """
 
-Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, jax.Array, Any]
+Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, list[jax.Array], Any]
 
 
 @dataclass(frozen=True)
@@ -207,12 +207,16 @@ def _forward(
     displacements: jax.Array,
     constants: Any,
 ) -> tuple[jax.Array, Saved]:
-    # Everything slot by slot is done for all species at once, the products species by species.
+    # What is as wide as the harmonics is made species by species: to cut it up would be to copy it.
     unit, inverse, distance = fenced(_directions)(displacements)
     values = fenced(radial)(distance, *constants)
-    harmonics = fenced(partial(_harmonics, max_degree))(unit)
+    each = fenced(partial(_harmonics, max_degree))
+    harmonics = [each(unit[:, :, own]) for own in _ranges(slots)]
     # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
-    densities = [_product(harmonics[:, :, own], values[:, :, own], 2) for own in _ranges(slots)]
+    densities = [
+        _product(one, values[:, :, own], 2)
+        for one, own in zip(harmonics, _ranges(slots), strict=True)
+    ]
     density = jnp.swapaxes(jnp.concatenate(densities, axis=2), 1, 2)
     return density, (unit, inverse, distance, values, harmonics, constants)
 
@@ -227,18 +231,17 @@ def _backward(
     unit, inverse, distance, values, harmonics, constants = saved
     n_radial = values.shape[1]
     turned = jnp.swapaxes(slope, 1, 2)
-    of_harmonics, of_radial = [], []
+    angular = fenced(partial(_angular_slope, max_degree))
+    across, of_radial = [], []
     for species, own in enumerate(_ranges(slots)):
         channels = slice(species * n_radial, (species + 1) * n_radial)
-        of_harmonics.append(_product(turned[:, :, channels], values[:, :, own], 1))
-        of_radial.append(_product(slope[:, channels], harmonics[:, :, own], 1))
+        of_harmonics = _product(turned[:, :, channels], values[:, :, own], 1)
+        across.append(angular(unit[:, :, own], of_harmonics))
+        of_radial.append(_product(slope[:, channels], harmonics[species], 1))
     along = fenced(partial(_radial_slope, radial))(
         distance, jnp.concatenate(of_radial, axis=2), *constants
     )
-    across = fenced(partial(_angular_slope, max_degree))(
-        unit, jnp.concatenate(of_harmonics, axis=2)
-    )
-    return fenced(_combine)(unit, inverse, along, across), None
+    return fenced(_combine)(unit, inverse, along, jnp.concatenate(across, axis=2)), None
 
 
 neighbour_density.defvjp(_forward, _backward)
