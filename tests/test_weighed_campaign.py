@@ -7,6 +7,7 @@ from hyperatom.analysis.reweighting import reweight
 from hyperatom.analysis.statistics import estimate_mean
 from hyperatom.campaign.advice import decide
 from hyperatom.campaign.assembly import create, opened
+from hyperatom.campaign.chain_store import Step
 from hyperatom.campaign.guide_chain import BURN_IN, GuideChain, GuideChainStore
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
@@ -152,21 +153,31 @@ def test_interrupted_it_goes_on_bit_for_bit(run, tmp_path):
     assert steps_of(tmp_path / "run") == steps_of(run)
 
 
-def test_the_cheaper_way_is_taken_and_says_why(run):
+def probation(deviation, n_steps=40):
+    """Judged paths of a guide whose U_D - U_M varies by `deviation` eV, all rejected."""
+    wrong = np.random.default_rng(3).normal(0.0, np.sqrt(2.0) * deviation, n_steps)
+    record = {"guide_energy_before": 0.0, "guide_energy_after": 0.0}
+    return [
+        Step(0, k, "probe", "guide", record, 0.0, "", "", "there", d, 0.5, -1.0, False, "here", 0.0)
+        for k, d in enumerate(wrong)
+    ]
+
+
+def test_the_cheaper_way_is_taken_and_says_why():
     settings = load_settings(INPUT.replace("reweighting", "auto"), "input.yaml")
-    probation = [step for step in steps_of(run) if step.phase == "probe"]
-    # Two walkers: with two labels at a time Metropolis wins for an error beyond 1.2 k_BT alone.
-    name, reason = decide(probation, settings, workers=64, seconds=2.0)
+    thermal_energy = 300.0 * 8.617330337217213e-05
+    name, reason = decide(probation(0.8 * thermal_energy), settings, workers=2, seconds=2.0)
     assert name == "reweighting"
-    assert "64 calls at a time against 2" in reason
     assert "the guide's run is reweighted" in reason
-    hotter = load_settings(
-        INPUT.replace("reweighting", "auto").replace("temperature: 300", "temperature: 10"), "x"
-    )
-    name, reason = decide(probation, hotter, workers=64, seconds=2.0)
+    # Beyond an error of 1.2 k_BT a chain needs fewer calls...
+    name, reason = decide(probation(1.6 * thermal_energy), settings, workers=2, seconds=2.0)
     assert name == "metropolis"
     assert "a Metropolis chain is run" in reason
-    name, reason = decide(probation[:6], settings, workers=64, seconds=2.0)
+    # ...which is no help to many processors, where two walkers leave them idle.
+    name, reason = decide(probation(1.6 * thermal_energy), settings, workers=64, seconds=2.0)
+    assert name == "reweighting"
+    assert "64 calls at a time against 2" in reason
+    name, reason = decide(probation(0.1, n_steps=8), settings, workers=64, seconds=2.0)
     assert name == "metropolis"
     assert "learn.probation: 12" in reason
 
