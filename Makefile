@@ -2,6 +2,7 @@
 # make test: the tests; make test-slow: those that take long; make test-engines: real engines.
 # make lint: style, types, arrows, spelling.
 # make engines: first-principles engines, without which their tests are skipped.
+# make engines-qmc: the same for quantum Monte Carlo.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ DEMO := demo-run
 DEBIAN_ENGINES := quantum-espresso quantum-espresso-data abinit abinit-data
 GPAW_CONFIG := $(CURDIR)/src/hyperatom/references/engines/gpaw_siteconfig.cfg
 
-.PHONY: demo test test-engines test-slow lint install engines
+.PHONY: demo test test-engines test-slow lint install engines engines-qmc
 
 install: .venv/installed
 
@@ -61,6 +62,11 @@ engines: .venv/installed-test
 		|| echo "Quantum ESPRESSO and ABINIT could not be installed: their tests will be skipped."; \
 	fi
 	@$(BIN)/hyperatom engines
+
+# Quantum Monte Carlo in an environment of its own: jqmc wants an older JAX. About 1 GB.
+engines-qmc:
+	$(PYTHON) -m venv .venv-qmc
+	.venv-qmc/bin/python -m pip install --quiet ase jqmc pyqmc pyscf
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check

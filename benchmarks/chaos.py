@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drive", nargs=2, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--calls", type=int, default=160, help="of learning")
-    parser.add_argument("--proposals", type=int, default=56, help="of each walker")
+    parser.add_argument("--proposals", type=int, default=72, help="of each walker")
     parser.add_argument("--walkers", type=int, default=8)
     parser.add_argument("--lives", type=float, default=60.0, help="seconds of a life, roughly")
     parser.add_argument("--deaths", type=float, default=8.0, help="seconds from one to the next")
@@ -257,6 +257,7 @@ def main() -> None:
         steps = len(Chain.of(folder / "chaotic").steps)
     # A mishap in a worker that is killed before it can tell is counted as a worker lost.
     details: dict[str, Any] = {
+        "given": {name: value for name, value in vars(given).items() if name != "drive"},
         "differences": differ,
         "mishaps": dict(found.mishaps),
         "certificate": dict(failures.numbers),

@@ -17,8 +17,6 @@ from hyperatom.errors import InputError, ReferenceFailure
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import engine_presets, find_engine
-from hyperatom.references.label_store import LabelStore
-from hyperatom.references.quantum_monte_carlo import standard_error
 
 AGREEMENT = 1.0e-8
 PSEUDODOJO = "/usr/share/abinit/psp/Pseudodojo_nc_sr_04_pbe_standard_psp8"
@@ -418,36 +416,3 @@ def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
     chosen = find_engine("espresso", {"pseudo_dir": "pseudo"}, {}).prepared(hydrogen(True))
     assert Path(chosen.keywords["pseudo_dir"]) == tmp_path / "pseudo"
     assert os.path.isabs(chosen.keywords["pseudo_dir"])
-
-
-def test_blocking_knows_how_correlated_a_series_is():
-    """An autoregressive series of correlation a: the error is sqrt[(1 + a) / (1 - a)] larger."""
-    rng, a, n = np.random.default_rng(0), 0.8, 4096
-    errors = []
-    for _ in range(20):
-        series = rng.normal(size=n)
-        for i in range(1, n):
-            series[i] = a * series[i - 1] + np.sqrt(1 - a**2) * series[i]
-        errors.append(standard_error(series))
-    expected = np.sqrt((1 + a) / (1 - a) / n)
-    # The largest of several noisy estimates leans to the high side.
-    assert expected < np.mean(errors) < 1.3 * expected
-
-
-@pytest.mark.slow
-def test_quantum_monte_carlo_knows_its_error_and_repeats_itself(tmp_path):
-    """H2 at 0.74 Å: exactly -1.1745 hartree; variational energies lie above it."""
-    require("pyqmc")
-    molecule = hydrogen(False, [[0, 0, 0], [0, 0, 0.74]])
-    few = {"basis": "ccpvdz", "ecp": None, "walkers": 50, "blocks": 32, "iterations": 3, "steps": 5}
-    chosen = find_engine("pyqmc", few, {}).prepared(molecule)
-    with AseReference.from_preset(chosen) as reference:
-        evaluation = reference.evaluate(molecule)
-        again = reference.evaluate(molecule)
-    hartree = 27.211386
-    assert 0.0 < evaluation.energy_error < 0.05 * hartree
-    assert abs(evaluation.energy + 1.17 * hartree) < 5.0 * evaluation.energy_error + 0.02 * hartree
-    assert again.energy == evaluation.energy
-    with LabelStore(tmp_path / "labels.db") as store:
-        label = store.add(molecule, evaluation, reference.identity)
-        assert label.evaluation.energy_error == evaluation.energy_error

@@ -1,7 +1,7 @@
 """The samples of a run directory as a trajectory: a Monte Carlo chain, without a clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +88,15 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     weights = counted_weights(directory)
     owners = [walker for walker, counted in enumerate(walkers) for _ in counted]
     trajectory = Trajectory(
-        start.numbers, start.masses, start.periodic, source, None, np.array(owners),
-        *((weights_of(np.concatenate(weights)), "reweighted") if weights else (None, "exact")),
+        start.numbers,
+        start.masses,
+        start.periodic,
+        source,
+        walkers=np.array(owners),
+        kind="exact",
         origin=str(path),
-    )  # fmt: skip
+    )
+    if weights:
+        weighed = weights_of(np.concatenate(weights))
+        trajectory = replace(trajectory, weights=weighed, kind="reweighted")
     return trajectory, Held(settings.temperature, settings.pressure)
