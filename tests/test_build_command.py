@@ -83,6 +83,13 @@ def test_the_icosahedral_approximant():
     assert facts["classes"] == "67 n, 49 n', 6 bc"
 
 
+def test_an_approximant_with_an_order_for_each_axis():
+    """Orthorhombic: a = 2 c A (p tau + q) along each axis."""
+    facts = said("katz-gratias", "--order", "1/1,1/1,2/1", "--lattice-constant", 6.42)
+    assert facts["cell (Å, °)"].startswith("12.4965 x 12.4965 x 20.2198; 90.00, 90.00, 90.00")
+    assert float(facts["density"].split()[0]) == pytest.approx(0.0653, rel=0.02)
+
+
 def test_overlapping_sites_are_refused_or_thinned():
     """An offset at which sites of one flip are both inside: the message names the cures."""
     offset = ("katz-gratias", "--lattice-constant", 6.36, "--offset", "0.1,0.2,0.3")
@@ -136,6 +143,8 @@ def test_pictures_may_be_vectors(tmp_path):
         (["silicon", "--radius", "3"], ["silicon has no --radius", "--repeat"]),
         (["silicon", "--repeat", "0", "1", "1"], ["counted from 1"]),
         (["penrose", "--order", "4/2"], ["not in lowest terms", "2/1"]),
+        (["katz-gratias", "--order", "1/1,2/1"], ["names 2 orders", "1/1,1/1,2/1"]),
+        (["katz-gratias", "--order", "1/1,4/2,1/1"], ["not in lowest terms", "2/1"]),
         (["penrose", "--order", "two"], ["'two' is not an order p/q"]),
         (["penrose", "--order", "2/1", "--radius", "5"], ["has no radius"]),
         (["penrose", "--radius", "0"], ["out of range"]),

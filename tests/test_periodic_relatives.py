@@ -21,6 +21,7 @@ EXPECTED = {
     "Al13Fe4": ({"Al": 78, "Fe": 24}, "C2/m (12)", 2.373),
     "Al12W": ({"Al": 24, "W": 2}, "Im-3 (204)", 2.726),
     "Bergman-MgZnAl": ({"Al": 2, "Zn": 96, "Mg": 64}, "Im-3 (204)", 2.442),
+    "Tsai-YbCd": ({"Cd": 144, "Yb": 24}, "Imm2 (44)", 2.788),
     "beta-manganese": ({"Mn": 20}, "P4_132 (213)", 2.365),
     "gamma-brass": ({"Cu": 20, "Zn": 32}, "I-43m (217)", 2.547),
     "MgCu2": ({"Mg": 8, "Cu": 16}, "Fd-3m (227)", 7.034 / np.sqrt(8.0)),
@@ -86,6 +87,43 @@ def test_volume_of_al13ru4():
     crystal = build_crystal("Al13Ru4", (1, 1, 1))
     assert crystal.volume / crystal.n_atoms == pytest.approx(15.44, abs=0.01)
     assert shells(crystal)[13, 44][0] == pytest.approx(2.40, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "clusters"),
+    [
+        (
+            "Bergman-MgZnAl",
+            [
+                ("Al", 1, 0.0),
+                ("Zn", 12, 2.48),
+                ("Mg", 20, 4.50),
+                ("Zn", 12, 4.93),
+                ("Mg Zn", 60, 6.78),
+            ],
+        ),
+        ("Tsai-YbCd", [("Cd", 4, 1.84), ("Cd", 20, 4.17), ("Yb", 12, 5.55), ("Cd", 30, 6.44)]),
+    ],
+)
+def test_shells_of_clusters(name, clusters):
+    """Species, number and mean radius (Å) of each shell about the centre; gaps between shells."""
+    crystal = build_crystal(name, (2, 2, 2))
+    centre = crystal.cell.sum(axis=0) / 2.0
+    radii = np.linalg.norm(crystal.positions - centre, axis=1)
+    order = np.argsort(radii)
+    start = 0
+    for symbols, count, radius in clusters:
+        shell = order[start : start + count]
+        assert {chemical_symbols[z] for z in crystal.numbers[shell]} == set(symbols.split())
+        assert radii[shell].mean() == pytest.approx(radius, abs=0.15)
+        start += count
+        assert radii[order[start]] - radii[shell].max() > 0.15
+    # The directions of each shell have no preferred axis, as those of an icosahedral one.
+    for shell in np.split(order[:start], np.cumsum([count for _, count, _ in clusters])[:-1]):
+        if len(shell) >= 12:
+            axes = crystal.positions[shell] - centre
+            axes /= np.linalg.norm(axes, axis=1)[:, None]
+            np.testing.assert_allclose(axes.T @ axes / len(axes), np.eye(3) / 3.0, atol=0.04)
 
 
 @pytest.mark.parametrize("other", SAME)

@@ -164,6 +164,81 @@ def test_springs_have_the_heat_capacity_of_dulong_and_petit_by_three_routes(spri
     assert len(list((springs / "study" / "springs").glob("density-*.cube"))) == 3
 
 
+EXACT = {
+    "series": [{"name": "aluminium", "configuration": {"crystal": "aluminium"}}],
+    "temperatures": [150, 300],
+    "method": "exact",
+    "campaign": {
+        "reference": {"calculator": "ase:ase.calculators.emt.EMT"},
+        "guide": {
+            "cutoff": 4.0,
+            "radial_functions": 5,
+            "power_channels": 2,
+            "power_degree": 1,
+            "bispectrum_channels": 0,
+        },
+        "sampling": {"time_step": 3.0, "length": 90.0, "segments": 2},
+        "learn": {"calls": 16, "window": 5, "probation": 3},
+        "produce": {"proposals": 40, "guide_samples": 0},
+    },
+    "minima": {"frames": 2, "force": 0.01},
+}
+
+
+class WatchingCampaigns(Watching):
+    """A monitor of the chains of an exact study, which says nothing."""
+
+    def campaign(self, path):
+        return self
+
+    def __getattr__(self, name):
+        return lambda *_, **__: None
+
+
+@pytest.mark.slow
+def test_an_exact_study_samples_the_reference_itself(tmp_path):
+    """Each temperature is a campaign: energies are the reference's, C_V is near the harmonic."""
+    from ase.calculators.emt import EMT
+
+    from hyperatom.interchange.ase_atoms import to_ase
+
+    source = tmp_path / "exact.yaml"
+    source.write_text(yaml.safe_dump(EXACT))
+    create(source.read_text(), source, tmp_path / "exact")
+    found, watching = go_on(tmp_path / "exact", WatchingCampaigns())
+    assert [told[0] for told in watching.told] == [
+        f"aluminium, exact chain at {kelvin} K" for kelvin in (150, 300)
+    ]
+    with opened(tmp_path / "exact") as work:
+        (member,) = work.members()
+        for part in work.runs(member.settings):
+            chain = samples.samples_of(part, work.settings)
+            assert chain.kind == "exact"
+            assert len(chain) == 40
+            assert len(set(chain.energies.tolist())) > 10
+            for number in range(0, 40, 5):
+                atoms = to_ase(chain.configuration(number))
+                atoms.calc = EMT()
+                theirs = atoms.get_potential_energy()
+                assert chain.energies[number] == pytest.approx(theirs, abs=1e-6)
+    observed = found.observations["heat-capacity"]["aluminium"]
+    assert observed.kind == "exact"
+    harmonic = 3.0 * 3 / 4
+    slope = observed.numbers["slope over all temperatures"]
+    assert slope.error < 0.4
+    assert abs(slope.value - harmonic) < 4.0 * slope.error
+    assert all("diffusion" not in name for name in found.observations)
+    assert any("follow no clock" in problem for problem in found.problems)
+    # The minimum on the frozen guide is the reference's crystal.
+    atoms = to_ase(member.configuration)
+    atoms.calc = EMT()
+    minimum = found.observations["energy"]["aluminium"].curves["inherent structure"].y
+    np.testing.assert_allclose(minimum, atoms.get_potential_energy() / 4, atol=0.01)
+    assert "aluminium" in (tmp_path / "exact" / "report.html").read_text()
+    # Finished chains are not run again.
+    assert go_on(tmp_path / "exact", WatchingCampaigns())[1].told == []
+
+
 def contents(path):
     """Everything that a study has found, as it stands in files."""
     kept = {p.name: p.read_text() for p in sorted(path.glob("*.csv"))}

@@ -21,7 +21,10 @@ def build(
         str | None, typer.Argument(metavar="[NAME]", help="What to build; nothing: list all.")
     ] = None,
     order: Annotated[
-        str | None, typer.Option("--order", help="Order p/q of a periodic approximant.")
+        str | None,
+        typer.Option(
+            "--order", help="p/q of a periodic approximant; katz-gratias: or 3, for x,y,z."
+        ),
     ] = None,
     radius: Annotated[
         float | None, typer.Option("--radius", help="Of a patch of a tiling, in edges.")

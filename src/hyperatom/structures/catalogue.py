@@ -23,8 +23,9 @@ from hyperatom.structures.quasicrystal.dodecagonal import (
     dodecagonal_approximant,
 )
 from hyperatom.structures.quasicrystal.fibonacci import fibonacci_approximant, fibonacci_chain
-from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
-from hyperatom.structures.quasicrystal.orders import parse_order
+from hyperatom.structures.quasicrystal.icosahedral_lattice import orthorhombic_periods
+from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias_cell
+from hyperatom.structures.quasicrystal.orders import parse_order, parse_orders
 from hyperatom.structures.quasicrystal.penrose import penrose, penrose_approximant
 from hyperatom.structures.quasicrystal.tiling import Tiling
 
@@ -35,7 +36,7 @@ class BuildOptions:
 
     | field              | unit  | meaning                                                   |
     |--------------------|-------|-----------------------------------------------------------|
-    | `order`            | -     | p/q of the periodic approximant                           |
+    | `order`            | -     | p/q of the periodic approximant; p/q,p/q,p/q along x, y, z |
     | `radius`           | edges | of a patch around the origin                              |
     | `edge`             | Å     | edge of the tiles, or the short interval                  |
     | `offset`           | -     | of the cut: numbers separated by commas (Å where icosahedral) |
@@ -107,7 +108,7 @@ def catalogue() -> dict[str, Recipe]:
         lambda options: _tiling(options, dodecagonal, dodecagonal_approximant),
     )
     recipes["katz-gratias"] = Recipe(
-        "Icosahedral Al-Pd-Ru after Katz and Gratias: approximant (1/1, 2/1, 3/2, ...).",
+        "Icosahedral Al-Pd-Ru after Katz and Gratias: approximant (1/1, 2/1, 3/2, or 1/1,1/1,2/1).",
         frozenset({"order", "lattice_constant", "offset", "repeat", "overlaps"}),
         _katz_gratias,
     )
@@ -203,12 +204,11 @@ def _tiling(
 def _katz_gratias(options: BuildOptions) -> Built:
     from hyperatom.structures.quasicrystal.pictures import draw_approximant
 
-    p, q = parse_order(options.order or "1/1")
+    order = options.order or "1/1"
     offset = _components(options.offset)
     constant = 6.42 if options.lattice_constant is None else options.lattice_constant
-    found = katz_gratias(
-        p,
-        q,
+    found = katz_gratias_cell(
+        orthorhombic_periods(parse_orders(order)),
         constant,
         None if offset is None else [float(x) for x in offset],
         overlaps=_overlaps(options.overlaps),
@@ -216,7 +216,7 @@ def _katz_gratias(options: BuildOptions) -> Built:
     counts = np.bincount(found.kinds, minlength=len(found.class_names))
     distances = found.shortest_distances()
     facts = (
-        ("order", f"{p}/{q}, lattice constant {constant:g} Å in six dimensions"),
+        ("order", f"{order}, lattice constant {constant:g} Å in six dimensions"),
         ("offset", f"{', '.join(f'{x:.4f}' for x in found.offset)} Å"),
         ("classes", ", ".join(f"{c} {n}" for n, c in zip(found.class_names, counts, strict=True))),
         (

@@ -29,6 +29,54 @@ _ALUMINIUM: Final = [
 ]
 
 
+_TSAI: Final = {
+    "tetrahedron": [
+        (0.0, 0.0918, 0.0662),
+        (0.0916, 0.0, -0.0815),
+    ],
+    "dodecahedron": [
+        (0.206, 0.0, 0.0815),
+        (0.0, 0.0972, -0.2307),
+        (0.0947, 0.233, -0.0087),
+        (0.0, 0.0925, 0.2497),
+        (0.1591, 0.1632, 0.1648),
+        (0.1691, 0.157, -0.162),
+        (0.2716, 0.0, -0.0997),
+    ],
+    "icosahedron": [
+        (0.0, 0.2959, 0.1797),
+        (0.1888, 0.0, -0.3005),
+        (0.3029, 0.1855, 0.0007),
+        (0.1858, 0.0, 0.3055),
+        (0.0, 0.3043, -0.1893),
+    ],
+    "icosidodecahedron": [
+        (0.0, 0.0, -0.3932),
+        (0.3341, 0.105, 0.193),
+        (0.0, 0.4012, 0.0),
+        (0.404, 0.0, 0.0238),
+        (0.1975, 0.3396, 0.1074),
+        (0.1225, 0.2037, -0.3371),
+        (0.2006, 0.3419, -0.122),
+        (0.0, 0.0, 0.4157),
+        (0.1149, 0.1999, 0.3484),
+        (0.3477, 0.1274, -0.2122),
+    ],
+    "triacontahedron": [
+        (0.0, 0.3403, -0.3965),
+        (0.0, 0.1856, -0.4925),
+        (0.1558, 0.0946, -0.4959),
+        (0.5, 0.1538, -0.0879),
+        (0.095, 0.5, -0.1534),
+        (0.093, 0.5, 0.1557),
+        (0.5, 0.0, -0.1823),
+        (0.1859, 0.5, 0.0),
+        (0.5, 0.0, 0.192),
+    ],
+}
+"""Shells of a Tsai cluster about the origin, as fractions of the cell."""
+
+
 def al13fe4() -> Any:
     """Al13Fe4, C2/m, mC102: pentagonal channels, a relative of decagonal phases.
 
@@ -87,6 +135,20 @@ def bergman_mg_zn_al() -> Any:
     return crystal(symbols, places, spacegroup=204, cellpar=[14.16] * 3 + [90.0] * 3)
 
 
+def tsai_yb_cd() -> Any:
+    """YbCd6, cI168: Tsai clusters, the 1/1 approximant of i-Yb-Cd, its tetrahedra ordered: Imm2.
+
+    Cell: Gomez and Lidin, Phys. Rev. B 68, 024203 (2003). In the crystal (Im-3) the tetrahedra are
+    disordered over six orientations; here all have one. The positions are a model, no refinement:
+    ideal polyhedra, relaxed in that cell by CHGNet 0.3.0 to 0.02 eV/Å.
+    """
+    from ase.spacegroup import crystal
+
+    symbols = ["Yb" if name == "icosahedron" else "Cd" for name in _TSAI for _ in _TSAI[name]]
+    places = [place for shell in _TSAI.values() for place in shell]
+    return crystal(symbols, places, spacegroup=44, cellpar=[15.638] * 3 + [90.0] * 3)
+
+
 def beta_manganese() -> Any:
     """Beta-manganese, P4_132, cP20: tetrahedrally close-packed, a relative of icosahedral phases.
 
@@ -139,6 +201,7 @@ PERIODIC_RELATIVES: Final[dict[str, Callable[[], Any]]] = {
     "Al13Fe4": al13fe4,
     "Al12W": al12w,
     "Bergman-MgZnAl": bergman_mg_zn_al,
+    "Tsai-YbCd": tsai_yb_cd,
     "beta-manganese": beta_manganese,
     "gamma-brass": gamma_brass,
     "MgCu2": mg_cu2,

@@ -11,8 +11,9 @@ from hyperatom.campaign.assembly import check_configuration, given_configuration
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.structures.quasicrystal.approximants import Approximant
-from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
-from hyperatom.structures.quasicrystal.orders import parse_order
+from hyperatom.structures.quasicrystal.icosahedral_lattice import orthorhombic_periods
+from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias_cell
+from hyperatom.structures.quasicrystal.orders import parse_orders
 from hyperatom.studies.settings import ApproximantSettings, MemberSettings
 
 
@@ -32,10 +33,10 @@ class Member:
 
 def build_approximant(wanted: ApproximantSettings) -> Approximant:
     """The cut that the settings name. Raises `InputError` as the builder does."""
-    p, q = parse_order(wanted.order)
-    return katz_gratias(
-        p, q, wanted.lattice_constant, wanted.offset, overlaps=wanted.overlaps
-    )  # fmt: skip
+    periods = orthorhombic_periods(parse_orders(wanted.order))
+    return katz_gratias_cell(
+        periods, wanted.lattice_constant, wanted.offset, overlaps=wanted.overlaps
+    )
 
 
 def build_member(settings: MemberSettings, folder: Path) -> Member:

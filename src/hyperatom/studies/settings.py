@@ -33,7 +33,7 @@ class ApproximantSettings(Section):
     """The cut of six dimensions that a configuration comes from."""
 
     model: Literal["katz-gratias"] = Field("katz-gratias", description="windows and species")
-    order: str = Field("1/1", description="p/q of the approximant")
+    order: str = Field("1/1", description="p/q of the approximant, or p/q,p/q,p/q along x, y, z")
     lattice_constant: float = Field(6.42, gt=0, description="Å; of the primitive hypercube")
     offset: tuple[float, float, float] | None = Field(
         None, description="Å; of the cut; null: one without overlaps"

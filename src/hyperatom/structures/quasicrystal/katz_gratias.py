@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from hyperatom.errors import InputError
 from hyperatom.geometry.cut_and_project import HyperCrystal, SiteClass
-from hyperatom.geometry.icosahedral import SCALE, TAU
+from hyperatom.geometry.icosahedral import PARALLEL, TAU
 from hyperatom.structures.quasicrystal.approximants import (
     Approximant,
     Overlaps,
@@ -84,9 +84,23 @@ def katz_gratias(
     `InputError` as `build_approximant` does, for p/q not coprime, and for a constant of another
     convention.
     """
-    periods = cubic_periods(p, q)
-    edge = 2.0 * SCALE * lattice_constant * (p * TAU + q)
-    _check_convention(lattice_constant, f" (and the cell {edge:.2f} Å)")
+    return katz_gratias_cell(cubic_periods(p, q), lattice_constant, offset, decoration, overlaps)
+
+
+def katz_gratias_cell(
+    periods: ArrayLike,
+    lattice_constant: float,
+    offset: ArrayLike | None = None,
+    decoration: Mapping[str, Shells] = ALUMINIUM_PALLADIUM_RUTHENIUM,
+    overlaps: Overlaps = "refuse",
+) -> Approximant:
+    """The approximant with any doubled `periods` (6, 3): orthorhombic, rhombohedral, ...
+
+    Arguments and errors are those of `katz_gratias`.
+    """
+    vectors = 0.5 * lattice_constant * (PARALLEL @ np.asarray(periods))
+    edges = " x ".join(dict.fromkeys(f"{edge:.2f}" for edge in np.linalg.norm(vectors, axis=0)))
+    _check_convention(lattice_constant, f" (and the cell {edges} Å)")
     return build_approximant(
         katz_gratias_crystal(lattice_constant), periods, decoration, offset, overlaps
     )

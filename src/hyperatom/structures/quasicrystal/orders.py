@@ -17,6 +17,21 @@ def parse_order(text: str) -> tuple[int, int]:
     return check_order(int(match[1]), int(match[2]))
 
 
+def parse_orders(text: str) -> tuple[tuple[int, int], ...]:
+    """The pairs (p, q) along x, y and z of an order written `p/q`, or `p/q,p/q,p/q`.
+
+    Raises `InputError` as `parse_order` does, and where there are two pairs or more than three.
+    """
+    parts = text.split(",")
+    if len(parts) not in (1, 3):
+        raise InputError(
+            f"{text!r} names {len(parts)} orders.",
+            "Give one, such as 2/1, or one for each of x, y and z: 1/1,1/1,2/1.",
+        )
+    orders = tuple(parse_order(part) for part in parts)
+    return orders if len(orders) == 3 else orders * 3
+
+
 def check_order(p: int, q: int) -> tuple[int, int]:
     """(p, q), or `InputError` where the two are negative, both zero, or not coprime."""
     if p < 0 or q < 0 or p + q == 0:
