@@ -574,9 +574,9 @@ def test_the_live_display_shows_what_matters() -> None:
     settings = load_settings(yaml.safe_dump(INPUT), "")
     screen = Console(file=StringIO(), force_terminal=True, width=100)
     with LiveDisplay(Progress(settings, n_atoms=10), screen) as display:
-        display.phase("learn", Schedule(settings))
+        display.phase("learn", Schedule(settings, 9))
         display.step(made_up_step(0, "start", 0.0), Seconds(total=1.0))
-        display.phase("produce", Schedule(settings))
+        display.phase("produce", Schedule(settings, 9))
         for number in range(1, 31):
             display.step(made_up_step(number, "produce", 0.01 * (-1) ** number), Seconds())
     shown = screen.file.getvalue()  # type: ignore[attr-defined]
@@ -590,7 +590,7 @@ def test_plain_lines_come_every_ten_steps() -> None:
     settings = load_settings(yaml.safe_dump(INPUT), "")
     screen = Console(file=StringIO(), width=40)
     with PlainDisplay(Progress(settings, n_atoms=10), screen) as display:
-        display.phase("learn", Schedule(settings))
+        display.phase("learn", Schedule(settings, 9))
         for number in range(31):
             display.step(made_up_step(number, "learn", 0.01 * (-1) ** number), Seconds(total=1.0))
     lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]

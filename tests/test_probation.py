@@ -86,12 +86,13 @@ def first_guide_fails(monkeypatch):
 
 
 def test_probation_counts_its_own_proposals_alone():
-    schedule = Schedule(load_settings(INPUT, "input.yaml"))
+    schedule = Schedule(load_settings(INPUT, "input.yaml"), 4)
 
     def take(phase: Phase, accepted: bool) -> None:
         numbers = dict.fromkeys(("log_ratio", "uniform", "proposed_energy", "state_energy"), 0.0)
         texts = dict.fromkeys(("guide", "veto", "failure", "proposed_label", "state_label"), "")
-        shape = {"full": True, "guide_drift": 0.01}
+        shape = {"full": True, "guide_drift": 0.01, "checks": [1]}
+        shape |= {"guide_energy_before": 0.0, "guide_energy_after": 0.0}
         schedule.take_note(
             Step(
                 0, 1, phase, record=shape, log_acceptance=0.0, accepted=accepted, **numbers, **texts

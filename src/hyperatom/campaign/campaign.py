@@ -72,7 +72,7 @@ class Campaign:
         self.stepper = Stepper(self.settings, self.start, self.reference, self.cheap)
         self.ensemble = self.stepper.ensemble
         self.walkers = range(self.settings.walkers)
-        self.schedule = Schedule(self.settings)
+        self.schedule = Schedule(self.settings, self.start.n_atoms)
         self._taught = -1
 
     def run(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.path_length import JudgedPath, best_segments
 from hyperatom.campaign.settings import Settings
 from hyperatom.units import BOLTZMANN
 
@@ -16,24 +17,33 @@ DRIFT_WANTED = (0.03, 0.3)
 """k_BT; mean |dH| of the guide over a segment: the time step grows below, shrinks above."""
 
 JUDGE_AFTER = 4
-"""Full paths of one number of segments before that number changes."""
+"""Full paths of one number of segments before that number changes, by one."""
+
+JUDGED = 30
+"""Latest full paths that speak of it."""
 
 
 @dataclass
 class Schedule:
     """Time step (fs) and segments of the next path; acceptance over the latest full paths.
 
-    Probation judges a frozen guide by its own proposals: what was accepted while learning does not
-    count there.
+    Paths grow and shrink with what gives most effective samples per reference call (see
+    `path_length`), up to the segments that the input allows. `n_atoms` is that of the
+    configuration. Probation judges a frozen guide by its own proposals: what was accepted while
+    learning does not count there.
     """
 
     settings: Settings
+    n_atoms: int
     time_step: float = 0.0
     segments: int = 1
+    wanted: int = 1
     calls: int = 0
     unasked: int = 0
     window: deque[bool] = field(default_factory=deque)
-    _since_change: list[bool] = field(default_factory=list)
+    _since_change: int = 0
+    _paths: deque[JudgedPath] = field(default_factory=lambda: deque(maxlen=JUDGED))
+    _energies: dict[int, float] = field(default_factory=dict)
     _probing: bool = False
 
     def __post_init__(self) -> None:
@@ -52,7 +62,7 @@ class Schedule:
         good = (
             len(self.window) == learn.window
             and self.acceptance >= learn.acceptance
-            and self.segments == self.settings.sampling.segments
+            and self.segments == self.wanted
         )
         return good or self.spent
 
@@ -70,6 +80,8 @@ class Schedule:
         """Adapt to one more step; production changes nothing any more."""
         if step.phase == "produce":
             return
+        before = self._energies.get(step.walker, step.state_energy)
+        self._energies[step.walker] = step.state_energy
         self.calls += step.asked
         self.unasked = 0 if step.asked else self.unasked + 1
         if step.phase == "probe":
@@ -83,14 +95,25 @@ class Schedule:
         if not step.full:
             return
         self.window.append(step.accepted)
-        self._since_change.append(step.accepted)
-        if len(self._since_change) >= JUDGE_AFTER:
-            rate = float(np.mean(self._since_change))
-            change = (rate >= 0.5) - (rate < 0.2)
-            wanted = min(max(1, self.segments + change), self.settings.sampling.segments)
-            if wanted != self.segments or change == 0:
-                self._since_change.clear()
-            self.segments = wanted
+        self._adapt_segments(step, before)
+
+    def _adapt_segments(self, step: Step, before: float) -> None:
+        self._since_change += 1
+        if step.proposed_energy is not None:
+            record, change = step.record, step.proposed_energy - before
+            guessed = record["guide_energy_after"] - record["guide_energy_before"]
+            self._paths.append(JudgedPath(len(record["checks"]), change, change - guessed))
+        if self._since_change < JUDGE_AFTER or not self._paths:
+            return
+        self.wanted = best_segments(
+            list(self._paths),
+            self.settings.temperature,
+            self.n_atoms,
+            self.settings.sampling.segments,
+        )
+        if self.wanted != self.segments:
+            self.segments += 1 if self.wanted > self.segments else -1
+            self._since_change = 0
 
     def _adapt_time_step(self, step: Step) -> None:
         drift = step.record["guide_drift"] / (BOLTZMANN * self.settings.temperature)

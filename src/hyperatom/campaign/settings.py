@@ -100,7 +100,9 @@ class SamplingSettings(Section):
 
     time_step: float = Field(1.0, gt=0, le=20.0, description="fs; mean time step")
     length: float = Field(200.0, gt=0, description="fs; mean duration of one segment")
-    segments: int = Field(3, ge=1, le=100, description="momenta drawn this often along a path")
+    segments: int = Field(
+        3, ge=1, le=100, description="momenta drawn so often along a path at most; learning decides"
+    )
     nested: int = Field(
         0,
         ge=0,
