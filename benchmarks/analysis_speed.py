@@ -144,8 +144,7 @@ def main() -> None:
         stream(given.stream_here)
         return
     part = 10 if given.quick else 1
-    rdf, freud_time = time_rdf(10_000, 100 // part)
-    msd, mda_time = time_msd(1_000, 100_000 // part)
+    # The stream first: a process begins with the most memory that its parent ever had.
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         path = Path(folder) / "positions"
         n_frames = write_stream(path, given.stream / part)
@@ -153,6 +152,8 @@ def main() -> None:
         clock = time.perf_counter()
         told = subprocess.run(command, capture_output=True, check=True, text=True).stdout
         streamed = time.perf_counter() - clock
+    rdf, freud_time = time_rdf(10_000, 100 // part)
+    msd, mda_time = time_msd(1_000, 100_000 // part)
     before, most = map(float, told.split())
     details = {
         "rdf": {"freud_seconds": freud_time, "r_max": R_MAX, "bins": BINS},
