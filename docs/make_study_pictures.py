@@ -18,4 +18,6 @@ by_member = found.observations["heat-capacity"]
 draw_heat_capacities(by_member, found.n_atoms).savefig(FOLDER / "heat-capacity.png", dpi=130)
 for name, lifted in found.lifted.items():
     draw_perpendicular(lifted).savefig(FOLDER / "approximant-perpendicular.png", dpi=110)
-    draw_densities(found.densities[name]).savefig(FOLDER / "approximant-density.png", dpi=110)
+    draw_densities(found.densities[name], lifted).savefig(
+        FOLDER / "approximant-density.png", dpi=110
+    )

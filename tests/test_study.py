@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.io import write
 from typer.testing import CliRunner
 
+from hyperatom.analysis.density_map import DensityMap
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
 from hyperatom.frames import FramesInMemory
@@ -22,7 +23,14 @@ from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
 from hyperatom.studies import samples, study
 from hyperatom.studies.observations import energies, heat_capacity
 from hyperatom.studies.page import investigate, write_page
-from hyperatom.studies.settings import MapSettings, load_study_settings, template
+from hyperatom.studies.pictures import draw_densities
+from hyperatom.studies.settings import (
+    CampaignParts,
+    MapSettings,
+    learning_temperatures,
+    load_study_settings,
+    template,
+)
 from hyperatom.studies.six_dimensions import lift_runs, phason_jumps
 from hyperatom.studies.study import create, opened
 from hyperatom.trajectory import Trajectory
@@ -239,6 +247,64 @@ def test_an_exact_study_samples_the_reference_itself(tmp_path):
     assert go_on(tmp_path / "exact", WatchingCampaigns())[1].told == []
 
 
+@pytest.mark.slow
+def test_a_guide_of_two_temperatures_knows_both(tmp_path):
+    """One campaign at each; the joint guide predicts the labels of both, the hot one its own."""
+    from hyperatom.references.label_store import LabelStore
+    from hyperatom.simulation.movers import make_mover
+
+    campaign = EXACT["campaign"] | {
+        "learn": {"calls": 8, "window": 5, "probation": 1},
+        "produce": {"proposals": 1, "guide_samples": 0},
+        "temperature": [900, 30],
+    }
+    dynamic = {"time_step": 4.0, "equilibration": 0.0, "length": 0.4, "sample_every": 20.0}
+    source = tmp_path / "joint.yaml"
+    content = {"method": "dynamic", "campaign": campaign, "dynamic": dynamic}
+    source.write_text(yaml.safe_dump(EXACT | content | {"minima": {"frames": 0}}))
+    path = tmp_path / "joint"
+    create(source.read_text(), source, path)
+    watching = WatchingCampaigns()
+    with opened(path) as work:
+        work.run(watching)
+    assert [told[0] for told in watching.told] == [
+        "aluminium, learning the guide at 30 K",
+        "aluminium, learning the guide at 900 K",
+        "aluminium, one guide of all labels",
+        "aluminium, dynamics at 150 K",
+        "aluminium, dynamics at 300 K",
+    ]
+    labels = {}
+    for kelvin in (30, 900):
+        store = LabelStore(path / "aluminium" / f"guide-{kelvin}K" / "labels.db", read_only=True)
+        labels[kelvin] = [(one.configuration, one.evaluation.energy) for one in store.labels()]
+        store.close()
+
+    def error(name, kelvin):
+        part = study.Part("motion", work.settings.series[0], 300.0, path, path / name)
+        wanted = study.motion_settings(work.settings, part)
+        start = labels[kelvin][0][0]
+        mover = make_mover(wanted, start, path / "aluminium", None)
+        found = [mover.evaluate(one).energy - energy for one, energy in labels[kelvin]]
+        return float(np.abs(found).mean()) / start.n_atoms
+
+    for kelvin in (30, 900):
+        assert error("guide", kelvin) < 2e-3
+    assert error("guide", 30) < error("guide-900K", 30)
+    text = (path / "aluminium" / "guide" / "log.txt").read_text()
+    assert f"a guide of {sum(map(len, labels.values()))} labels" in text
+
+
+def test_where_guides_learn():
+    settings = load_study_settings(template(), "template")
+    member = settings.series[0]
+    assert learning_temperatures(settings, member) == (300, 900)
+    single = settings.model_copy(update={"campaign": CampaignParts(temperature=600)})
+    assert learning_temperatures(single, member) == (600,)
+    own = member.model_copy(update={"campaign": CampaignParts(temperature=(900, 450, 900))})
+    assert learning_temperatures(single, own) == (450, 900)
+
+
 def contents(path):
     """Everything that a study has found, as it stands in files."""
     kept = {p.name: p.read_text() for p in sorted(path.glob("*.csv"))}
@@ -315,6 +381,11 @@ def test_a_planted_flip_is_seen_from_six_dimensions():
     assert observed.curves["shorter than a bond"].y[0] == pytest.approx(1.0 / exposure)
     assert observed.numbers["atoms on ghost sites at 600 K"].value == pytest.approx(0.5)
     assert "1 of 1 jumps" in observed.notes[0]
+    maps = {600.0: DensityMap("all", 0.5).compute(trajectory)}
+    _, rings = draw_densities(maps, [lifted]).axes[0].collections
+    sizes = rings.get_sizes()
+    assert (sizes > 1.0).sum() == 1
+    assert sizes.max() == pytest.approx(30.0)
 
 
 def test_two_straight_lines_of_energies_give_their_slope():

@@ -60,8 +60,16 @@ class Learner(Protocol):
         ...
 
 
-def make_learner(settings: Settings, start: Configuration, directory: RunDirectory) -> Learner:
-    """The learner of the guide that the settings describe, for atoms as in `start`."""
+def make_learner(
+    settings: Settings,
+    start: Configuration,
+    directory: RunDirectory,
+    coldest: float | None = None,
+) -> Learner:
+    """The learner of the guide that the settings describe, for atoms as in `start`.
+
+    `coldest` (K) where labels of lower temperatures than that of the settings are learned as well.
+    """
     guide: Any = settings.guide
     if isinstance(guide, LinearDensitySettings):
         from hyperatom.potentials.linear_density import LinearDensityModel
@@ -73,8 +81,10 @@ def make_learner(settings: Settings, start: Configuration, directory: RunDirecto
             load_baseline(settings, directory),
         )
         model.reserve(start)
-        spread = np.sqrt(1.5 * start.n_atoms) * BOLTZMANN * settings.temperature
-        return LinearDensityLearner(model, start, energy_window=12.0 * float(spread))
+        freedom = 1.5 * start.n_atoms
+        spread = np.sqrt(freedom) * BOLTZMANN * settings.temperature
+        below = freedom * BOLTZMANN * (settings.temperature - (coldest or settings.temperature))
+        return LinearDensityLearner(model, start, energy_window=float(12.0 * spread + below))
     from hyperatom.potentials.family_learner import FamilyLearner
 
     family = find_family(guide.kind)

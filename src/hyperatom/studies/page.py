@@ -26,6 +26,8 @@ from hyperatom.studies.series import Member
 from hyperatom.studies.six_dimensions import Lifted, lift_runs, phason_jumps
 from hyperatom.studies.study import Study
 
+GHOSTS = " Rings are sites of six dimensions outside the windows, by how much atoms were there."
+
 
 @dataclass
 class Findings:
@@ -157,9 +159,10 @@ def _summary(found: Findings) -> str:
 def _densities(found: Findings) -> list[str]:
     return [
         f"<section><h2>Density of the atoms, {escape(name)}</h2><figure>"
-        f'<div class="wide">{svg(draw_densities(maps))}</div><figcaption>Averaged over the run and '
-        "along the shortest edge. Grids of each species at each temperature: density-*.cube in the "
-        "folder of the member.</figcaption></figure></section>"
+        f'<div class="wide">{svg(draw_densities(maps, found.lifted.get(name, ())))}</div>'
+        "<figcaption>Averaged over the run and along the shortest edge."
+        f"{GHOSTS if name in found.lifted else ''} Grids of each species at each temperature: "
+        "density-*.cube in the folder of the member.</figcaption></figure></section>"
         for name, maps in found.densities.items()
     ]
 

@@ -51,8 +51,13 @@ def draw_heat_capacities(
         return figure
 
 
-def draw_densities(maps: Mapping[float, DensityMapResult]) -> Figure:
-    """Density along the shortest edge of the cell, coldest and hottest."""
+def draw_densities(maps: Mapping[float, DensityMapResult], lifted: Sequence[Lifted] = ()) -> Figure:
+    """Density along the shortest edge of the cell, coldest and hottest.
+
+    Of an approximant, rings are its empty sites of six dimensions, the larger the more an atom has
+    been there at that temperature; sites that were never occupied are left out.
+    """
+    visited = {one.kelvin: one for one in lifted}
     with styled():
         shown = sorted({min(maps), max(maps)})
         figure, panels = _panels(len(shown), 4.3, 3.4)
@@ -68,6 +73,15 @@ def draw_densities(maps: Mapping[float, DensityMapResult]) -> Figure:
             x = u[:, None] + v[None, :] * cosine
             y = np.broadcast_to(v[None, :] * (1.0 - cosine**2) ** 0.5, x.shape)
             drawn = axes.pcolormesh(x, y, plane, cmap="magma", rasterized=True, shading="flat")
+            if kelvin in visited:
+                sites, ghosts = visited[kelvin].candidates, ~visited[kelvin].candidates.occupied
+                share = visited[kelvin].occupation[ghosts]
+                places = sites.sites.parallel[ghosts] @ np.linalg.inv(one.first.cell) % 1.0
+                across, up = places[:, a] * edges[a], places[:, b] * edges[b]
+                axes.scatter(
+                    across + up * cosine, up * (1.0 - cosine**2) ** 0.5, s=60.0 * share,
+                    facecolors="none", edgecolors="white", linewidths=0.6,
+                )  # fmt: skip
             axes.set_aspect("equal")
             axes.set_title(f"{kelvin:g} K, along {'abc'[axis]}")
             axes.set_xlabel("Å")

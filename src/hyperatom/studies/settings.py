@@ -46,8 +46,10 @@ class ApproximantSettings(Section):
 class CampaignParts(Section):
     """The campaigns: of an `exact` study at each temperature, else one that learns each guide."""
 
-    temperature: Kelvin | None = Field(
-        None, description="K; where the guide of a 'dynamic' study learns; null: the highest"
+    temperature: Kelvin | tuple[Kelvin, ...] | None = Field(
+        None,
+        description="K; where the guide of a 'dynamic' study learns, or several, one campaign at "
+        "each, whose labels make one guide; null: the lowest and the highest",
     )
     reference: ReferenceSettings = ReferenceSettings()
     guide: GuideSettings = GuideSettings()
@@ -216,7 +218,8 @@ def campaign_content(
     }
 
 
-def learning_temperature(settings: StudySettings, member: MemberSettings) -> float:
-    """K; where the guide of a member of a dynamic study learns."""
+def learning_temperatures(settings: StudySettings, member: MemberSettings) -> tuple[float, ...]:
+    """K, coldest first; where the guide of a member of a dynamic study learns."""
     own = member.campaign.temperature if member.campaign is not None else None
-    return own or settings.campaign.temperature or settings.kelvins[-1]
+    wanted = own or settings.campaign.temperature or (settings.kelvins[0], settings.kelvins[-1])
+    return tuple(sorted(set(wanted))) if isinstance(wanted, tuple) else (wanted,)

@@ -4,6 +4,7 @@ input.yaml       the input as it was given, with paths made absolute
 header.json      format, versions and digest of the input; written last
 NAME/start.extxyz  the atoms of a member of the series
 NAME/guide/      the campaign that learned its guide, where the study learns one
+NAME/guide-300K/ ...   campaigns at several temperatures, whose labels NAME/guide/ was fitted to
 NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
 NAME/300K/finished.json  written when that run has come to its end
 log.txt          what happened when
@@ -35,18 +36,19 @@ from hyperatom.simulation import assembly as simulations
 from hyperatom.simulation.movers import Mover, make_mover
 from hyperatom.simulation.settings import MotionSettings, load_motion_settings
 from hyperatom.simulation.simulation import Monitor as MotionMonitor
+from hyperatom.studies.joint_guide import join_guides
 from hyperatom.studies.series import Member, build_member
 from hyperatom.studies.settings import (
     MemberSettings,
     StudySettings,
     campaign_content,
-    learning_temperature,
+    learning_temperatures,
     load_study_settings,
 )
 
 ATOMS = "start.extxyz"
 
-Kind = Literal["guide", "chain", "motion"]
+Kind = Literal["guide", "joint", "chain", "motion"]
 
 
 class StudyDirectory(RunDirectory):
@@ -78,6 +80,8 @@ class Part:
     @property
     def sentence(self) -> str:
         """What it is, in words."""
+        if self.kind == "joint":
+            return f"{self.member.name}, one guide of all labels"
         what = {"guide": "learning the guide", "chain": "exact chain", "motion": "dynamics"}
         return f"{self.member.name}, {what[self.kind]} at {self.kelvin:g} K"
 
@@ -143,8 +147,12 @@ class Study:
             guide = None
             if self.settings.method == "dynamic" and member.potential is None:
                 guide = folder / "guide"
-                learned = learning_temperature(self.settings, member)
-                found.append(Part("guide", member, learned, guide))
+                learned = learning_temperatures(self.settings, member)
+                if len(learned) == 1:
+                    found.append(Part("guide", member, learned[0], guide))
+                else:
+                    found += [Part("guide", member, t, folder / f"guide-{t:g}K") for t in learned]
+                    found.append(Part("joint", member, learned[-1], guide))
             kind: Kind = "chain" if self.settings.method == "exact" else "motion"
             found += [
                 Part(kind, member, kelvin, folder / f"{kelvin:g}K", guide)
@@ -154,7 +162,7 @@ class Study:
 
     def runs(self, member: MemberSettings) -> list[Part]:
         """The runs of a member that are averaged over, coldest first."""
-        return [p for p in self.parts() if p.member == member and p.kind != "guide"]
+        return [p for p in self.parts() if p.member == member and p.kind in ("chain", "motion")]
 
     def members(self) -> list[Member]:
         """The series with its atoms."""
@@ -178,6 +186,10 @@ class Study:
                         # Compiled once for all temperatures; its results do not depend on that.
                         mover, whose = self._mover(part), part.member
                     self._move(part, mover, monitor)
+                elif part.kind == "joint":
+                    _sweep(part.path)
+                    own = [p.path for p in parts if p.member == part.member and p.kind == "guide"]
+                    join_guides(own, part.path)
                 else:
                     self._sample(part, monitor)
                 if not self._stop.is_set():
