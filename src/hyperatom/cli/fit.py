@@ -165,6 +165,8 @@ def _print(name: str, found: "Assessment", detailed: bool) -> None:
     typer.echo(f"  {found.microseconds:.1f} µs per atom and evaluation")
     if found.trust is not None:
         typer.echo(f"  {found.trust.sentence()}")
+    if found.extrapolation is not None:
+        typer.echo(f"  {found.extrapolation.sentence()}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.evaluation import Evaluation
+from hyperatom.fitting.extrapolation import Extrapolation, extrapolation
 from hyperatom.fitting.trust import Trust, trust
 from hyperatom.potentials.family import LabelledFrame
 from hyperatom.potentials.many_configurations import evaluate_many
@@ -55,6 +56,7 @@ class Assessment:
     | `elements`     | (n,)         | -        | atomic number of each component               |
     | `microseconds` | scalar       | µs/atom  | of one evaluation of energy and forces        |
     | `trust`        | -            | -        | of predicted errors; None: it predicts none   |
+    | `extrapolation`| -            | -        | atoms unlike those learned; None: not known   |
     """
 
     total: ErrorRow
@@ -65,6 +67,7 @@ class Assessment:
     elements: NDArray[np.int64]
     microseconds: float
     trust: Trust | None = None
+    extrapolation: Extrapolation | None = None
 
     def numbers(self) -> dict[str, Any]:
         """For programs; units in the names, what is not known left out."""
@@ -77,6 +80,7 @@ class Assessment:
             "microseconds_per_atom": self.microseconds,
             "frames": self.total.frames,
             **({} if self.trust is None else self.trust.numbers()),
+            **({} if self.extrapolation is None else self.extrapolation.numbers()),
         }
         return {name: value for name, value in known.items() if np.isfinite(value)}
 
@@ -88,7 +92,7 @@ def assess(
     timed: bool = True,
     trusted: bool = True,
 ) -> Assessment:
-    """Evaluate every frame and compare; `trusted`: the errors that it predicts as well.
+    """Evaluate every frame and compare; `trusted`: what it knows of its own limits as well.
 
     Raises `InputError` for species that are not known.
     """
@@ -126,6 +130,7 @@ def assess(
         elements,
         cost(potential, frames) if timed else float("nan"),
         trust(potential, frames, energies) if trusted else None,
+        extrapolation(potential, frames) if trusted else None,
     )
 
 

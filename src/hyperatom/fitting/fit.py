@@ -20,6 +20,7 @@ from hyperatom.fitting.data_set import (
     with_offsets,
 )
 from hyperatom.fitting.errors_of_potentials import Assessment, assess
+from hyperatom.fitting.extrapolation import Ranges
 from hyperatom.fitting.settings import DataSettings, FitSettings
 from hyperatom.potentials.energies_of_atoms import energies_of_atoms, species_of
 from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFrame
@@ -148,7 +149,9 @@ def fit(
         watch=watch,
     )
     result = family.fit(task)
-    potential = replace(result.potential, provenance=_provenance(settings, data))
+    ranges = Ranges.of(learned, species, settings.potential.cutoff)
+    provenance = {**_provenance(settings, data), "ranges": ranges.to_json()}
+    potential = replace(result.potential, provenance=provenance)
     result = replace(result, potential=potential)
     potential.save(output / POTENTIAL)
     (output / CHECKPOINT).unlink(missing_ok=True)

@@ -9,11 +9,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.fitting.errors_of_potentials import Assessment, ErrorRow
+from hyperatom.fitting.extrapolation import Extrapolation
 from hyperatom.fitting.trust import Trust
 from hyperatom.potentials.family import FitStep
 from hyperatom.report.comparison import svg
 from hyperatom.report.figures import BLUE, INK, RED, styled
 from hyperatom.units import MILLI
+
+MOST_ATOMS = 10
+"""Extrapolating atoms that are named."""
 
 MOST_POINTS = 4000
 """Force components drawn; of more, so many drawn at random."""
@@ -107,7 +111,7 @@ def write_potential_page(
             f'<figure><div class="wide">{picture}</div><figcaption>Root mean square errors with '
             "standard errors (frames taken as independent). One evaluation of energy, forces and "
             f"stress takes {one.microseconds:.1f} µs per atom here.</figcaption></figure>"
-            f"{_trusted(one.trust)}</section>"
+            f"{_trusted(one.trust)}{_outside(one.extrapolation)}</section>"
         )
     if curve:
         sections.append(
@@ -131,6 +135,13 @@ def _trusted(trust: Trust | None) -> str:
         f"<figcaption>{escape(trust.sentence())} Lines: one and two predicted errors, as they are "
         "(full) and times the one number that makes them right (broken).</figcaption></figure>"
     )
+
+
+def _outside(found: Extrapolation | None) -> str:
+    if found is None:
+        return ""
+    listed = "".join(f"<li>{escape(found.name_of(one))}</li>" for one in found.outside[:MOST_ATOMS])
+    return f"<p>{escape(found.sentence())}</p><ul>{listed}</ul>"
 
 
 def _tables(one: Assessment) -> str:
