@@ -57,7 +57,7 @@ def test_killed_and_resumed(
 
 def test_schedule_remembers_vetoes() -> None:
     """Whether walkers are stranded follows from the steps on disk, so that a resumed run knows."""
-    schedule = Schedule(load_settings(ALUMINIUM, "input"))
+    schedule = Schedule(load_settings(ALUMINIUM, "input"), 4)
 
     def take(asked: bool) -> None:
         schedule.take_note(_step(asked))
