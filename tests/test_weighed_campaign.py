@@ -75,7 +75,7 @@ def weighed(folder, parameters, seed, n_samples=300, n_free=620):
     made = [step for step, _ in weighing.run([first], 1, 2)]
     positions = np.array([steps.state_after(step).configuration.positions for step in made])
     powers = np.stack([(positions[..., 0] ** k).mean(axis=1) for k in POWERS])
-    logarithms = log_weights(made)
+    logarithms = log_weights([made])
     return (
         [reweight(power, logarithms, "")[0] for power in powers],
         [estimate_mean(power, "", "exact") for power in powers],

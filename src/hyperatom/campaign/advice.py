@@ -73,12 +73,9 @@ def _deviation(steps: Sequence[Step], latest: int) -> float | None:
     for step in steps:
         before = energies.get(step.walker)
         energies[step.walker] = step.state_energy
-        known = before is not None and step.proposed_energy is not None and step.full
-        if known and "guide_energy_after" in step.record:
-            assert before is not None
-            assert step.proposed_energy is not None
-            guide = step.record["guide_energy_after"] - step.record["guide_energy_before"]
-            differences.append(step.proposed_energy - before - guide)
+        wrong = step.wrong(before) if before is not None and step.full else None
+        if wrong is not None:
+            differences.append(wrong)
     if len(differences) < ENOUGH:
         return None
     # Both ends of a path err: their difference varies twice as much.

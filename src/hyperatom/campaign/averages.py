@@ -83,12 +83,11 @@ def weighed_energy(
     produced: Sequence[Sequence[Step]], n_atoms: int
 ) -> tuple[Estimate, Overlap] | None:
     """Mean energy of weighed samples in eV/atom, and their overlap; None where none is there."""
-    logarithms = [log_weights(walker) for walker in produced]
-    found = [one for one in logarithms if one is not None]
-    if not found or len(found) < len(logarithms):
+    logarithms = log_weights(produced)
+    if logarithms is None:
         return None
     energies = [np.array([step.state_energy for step in walker]) / n_atoms for walker in produced]
-    return reweight(energies, found, "eV/atom")
+    return reweight(energies, logarithms, "eV/atom")
 
 
 def gather(chain: ChainStore, guide_chain: GuideChainStore, temperature: float) -> Sampled | None:

@@ -213,17 +213,16 @@ class Campaign:
         frozen = self.frozen()
         if "strategy" in frozen:
             return
-        name, reason = self.settings.produce.strategy, ""
-        if name == "auto":
+        frozen["strategy"] = self.settings.produce.strategy
+        if frozen["strategy"] == "auto":
             steps = [step for step in self.chain.steps() if step.number >= frozen["number"]]
             spent = self.chain.seconds()
             each = [spent[s.walker, s.number].reference for s in steps if s.phase == "probe"]
             seconds = float(np.median(each)) if each else 0.0
-            chosen, reason = decide(steps, self.settings, labels_at_a_time(self.settings), seconds)
-            frozen = {**frozen, "strategy": chosen, "strategies": reason}
+            workers = labels_at_a_time(self.settings)
+            frozen["strategy"], reason = decide(steps, self.settings, workers, seconds)
+            frozen["strategies"] = reason
             self.directory.log(reason)
-        else:
-            frozen = {**frozen, "strategy": name}
         self.chain.add([], {"frozen": json.dumps(frozen)})
 
     @property

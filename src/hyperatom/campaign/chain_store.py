@@ -79,6 +79,16 @@ class Step:
         """Was the reference asked?"""
         return self.proposed_energy is not None or bool(self.failure)
 
+    def wrong(self, before: float) -> float | None:
+        """(U_D - U_M)(x') - (U_D - U_M)(x) of the proposal, eV; None where it is not known.
+
+        `before` is the reference's energy where the chain was, eV.
+        """
+        if self.proposed_energy is None or "guide_energy_after" not in self.record:
+            return None
+        guessed = self.record["guide_energy_after"] - self.record["guide_energy_before"]
+        return float(self.proposed_energy - before - guessed)
+
 
 @dataclass(frozen=True)
 class Seconds:

@@ -87,13 +87,10 @@ class Progress:
         self.spent += Seconds(guide=seconds)
 
     def _note_error(self, step: Step) -> None:
-        record, before = step.record, self._energies.get(step.walker)
-        if before is None or step.proposed_energy is None or "guide_energy_after" not in record:
-            return
-        change = step.proposed_energy - before
-        guessed = record["guide_energy_after"] - record["guide_energy_before"]
-        if np.isfinite(change - guessed):
-            self._errors.append((change - guessed) / self.n_atoms / MILLI)
+        before = self._energies.get(step.walker)
+        wrong = None if before is None else step.wrong(before)
+        if wrong is not None and np.isfinite(wrong):
+            self._errors.append(wrong / self.n_atoms / MILLI)
 
     @property
     def calls_made(self) -> int:

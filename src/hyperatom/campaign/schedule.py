@@ -99,10 +99,10 @@ class Schedule:
 
     def _adapt_segments(self, step: Step, before: float) -> None:
         self._since_change += 1
-        if step.proposed_energy is not None:
-            record, change = step.record, step.proposed_energy - before
-            guessed = record["guide_energy_after"] - record["guide_energy_before"]
-            self._paths.append(JudgedPath(len(record["checks"]), change, change - guessed))
+        wrong = step.wrong(before)
+        if wrong is not None and step.proposed_energy is not None:
+            change = step.proposed_energy - before
+            self._paths.append(JudgedPath(len(step.record["checks"]), change, wrong))
         if self._since_change < JUDGE_AFTER or not self._paths:
             return
         self.wanted = best_segments(

@@ -128,11 +128,16 @@ class Weighing:
         return step, Seconds(reference=seconds, total=seconds)
 
 
-def log_weights(steps: Sequence[Step]) -> Array | None:
-    """Of steps that count, (n,), -inf where the reference had no answer; None for a chain's."""
-    if not any("sample" in step.record for step in steps):
+def log_weights(walkers: Sequence[Sequence[Step]]) -> list[Array] | None:
+    """Of the steps that count, by walker, -inf where the reference had no answer.
+
+    None where they are those of a chain, which all count alike.
+    """
+    if not any("sample" in step.record for walker in walkers for step in walker):
         return None
-    return np.array([step.record.get("log_weight", -np.inf) for step in steps])
+    return [
+        np.array([step.record.get("log_weight", -np.inf) for step in walker]) for walker in walkers
+    ]
 
 
 def weights_follow(steps: Sequence[Step], thermal_energy: float) -> str:

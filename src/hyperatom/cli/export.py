@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hyperatom.campaign.counted import produced_labels, require_chain
+from hyperatom.campaign.counted import chain_labels, produced_steps
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.errors import RunDirectoryError
 from hyperatom.references.label import Label
@@ -22,9 +22,8 @@ def write_chain(directory: RunDirectory, target: Path) -> int:
 
     Raises `RunDirectoryError` where production has not begun.
     """
-    require_chain(directory)
     with _store(directory) as store:
-        keys = [key for walker in produced_labels(directory) for key in walker]
+        keys = chain_labels(directory, produced_steps(directory))
         return _write(_found(store, keys), target)
 
 

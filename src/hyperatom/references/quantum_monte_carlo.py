@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.references.engine_preset import Mesh
+from hyperatom.references.engine_preset import Keywords, Mesh, Prepare
 from hyperatom.references.k_points import require_gamma
 
 ENERGY: Final = (
@@ -23,6 +23,10 @@ ENERGY: Final = (
 CONVERGENCE: Final = (
     "none of its own: the standard error says how far the energy can be trusted; a Hartree-Fock "
     "field that does not converge is a failure"
+)
+START: Final = (
+    "a Hartree-Fock determinant, a Jastrow factor optimised anew, random numbers seeded by the "
+    "configuration"
 )
 BASIS: Final = "Gaussian orbitals that move with the atoms, ccECP pseudopotentials"
 
@@ -73,19 +77,29 @@ def standard_error(series: NDArray[np.float64]) -> float:
     return max(errors)
 
 
-def require_closed_shell_molecule(
-    engine: str, configuration: Configuration, mesh: Mesh | None
-) -> None:
-    """Raise `InputError` for crystals, meshes of k-points and odd numbers of electrons."""
-    if configuration.periodic.any():
-        raise InputError(
-            f"{engine}, as set up here, describes molecules, and this configuration is periodic.",
-            "Switch the periodicity off, or choose an engine for crystals.",
-        )
-    require_gamma("A molecule", mesh)
-    if int(configuration.numbers.sum()) % 2:
-        raise InputError(
-            f"{engine}, as set up here, describes closed shells, and the number of electrons is "
-            "odd.",
-            "Write a function that returns your calculator, and name it: 'ase:module.function'.",
-        )
+def prepared_for(engine: str) -> Prepare:
+    """Keywords of an engine as they are, for what it can describe.
+
+    The answer raises `InputError` for crystals, meshes of k-points and odd numbers of electrons.
+    """
+
+    def prepare(
+        keywords: Keywords, configuration: Configuration, mesh: Mesh | None
+    ) -> dict[str, Any]:
+        if configuration.periodic.any():
+            raise InputError(
+                f"{engine}, as set up here, describes molecules, and this configuration is "
+                "periodic.",
+                "Switch the periodicity off, or choose an engine for crystals.",
+            )
+        require_gamma("A molecule", mesh)
+        if int(configuration.numbers.sum()) % 2:
+            raise InputError(
+                f"{engine}, as set up here, describes closed shells, and the number of electrons "
+                "is odd.",
+                "Write a function that returns your calculator, and name it: "
+                "'ase:module.function'.",
+            )
+        return dict(keywords)
+
+    return prepare

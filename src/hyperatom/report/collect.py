@@ -91,7 +91,8 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         configurations = _configurations(labels, start, shown)
         counted = bool(produced) or not live
         kind: Kind = "reweighted" if weighed else "exact" if counted else "as given"
-        weights = _weights(shown) if weighed else None
+        logarithms = log_weights(shown)
+        weights = None if logarithms is None else weights_of(np.concatenate(logarithms))
         structure = _structure(configurations, kind, weights)
         if sampled and structure:
             structure = sampled.distribution(structure, start, labels)
@@ -205,11 +206,6 @@ def _configurations(
     return [[configuration(step.state_label) for step in walker] for walker in produced]
 
 
-def _weights(walkers: Sequence[Sequence[Step]]) -> NDArray[np.float64]:
-    logarithms = [log_weights(walker) for walker in walkers]
-    return weights_of(np.concatenate([one for one in logarithms if one is not None]))
-
-
 def _structure(
     walkers: Sequence[Sequence[Configuration]],
     kind: Kind,
@@ -266,19 +262,12 @@ def _table(
     energies: dict[int, float] = {}
     delta_h, guide_error, energy = [], [], []
     for step in steps:
-        before = energies.get(step.walker, step.state_energy)
         if step.log_acceptance is not None and np.isfinite(step.log_ratio):
             delta_h.append(-thermal * step.log_acceptance)
         else:
             delta_h.append(np.nan)
-        guided = "guide_energy_after" in step.record and step.proposed_energy is not None
-        if guided and step.walker in energies:
-            assert step.proposed_energy is not None
-            found = step.proposed_energy - before
-            guessed = step.record["guide_energy_after"] - step.record["guide_energy_before"]
-            guide_error.append(1.0e3 * (found - guessed) / n_atoms)
-        else:
-            guide_error.append(np.nan)
+        wrong = step.wrong(energies[step.walker]) if step.walker in energies else None
+        guide_error.append(np.nan if wrong is None else 1.0e3 * wrong / n_atoms)
         energies[step.walker] = step.state_energy
         energy.append(step.state_energy)
     return ProposalTable(

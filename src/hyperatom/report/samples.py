@@ -8,11 +8,12 @@ import numpy as np
 
 from hyperatom.analysis.reweighting import weights_of
 from hyperatom.campaign.assembly import load_configuration
-from hyperatom.campaign.counted import counted_weights, produced_labels
+from hyperatom.campaign.counted import produced_steps
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
+from hyperatom.campaign.weighing import log_weights
 from hyperatom.errors import RunDirectoryError
 from hyperatom.frames import Frames
 from hyperatom.references.label import Label
@@ -76,8 +77,8 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
-    walkers = produced_labels(directory)
-    keys = tuple(key for walker in walkers for key in walker)
+    walkers = produced_steps(directory)
+    keys = tuple(step.state_label for walker in walkers for step in walker)
     ensemble = ensemble_of(settings, start)
 
     def energy(label: Label) -> float:
@@ -85,7 +86,6 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
         return unbiased_energy(settings, ensemble, state)
 
     source = LabelledFrames(directory.file("labels.db"), keys, energy)
-    weights = counted_weights(directory)
     owners = [walker for walker, counted in enumerate(walkers) for _ in counted]
     trajectory = Trajectory(
         start.numbers,
@@ -96,7 +96,8 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
         kind="exact",
         origin=str(path),
     )
-    if weights:
-        weighed = weights_of(np.concatenate(weights))
-        trajectory = replace(trajectory, weights=weighed, kind="reweighted")
+    logarithms = log_weights(walkers)
+    if logarithms is not None:
+        weights = weights_of(np.concatenate(logarithms))
+        trajectory = replace(trajectory, weights=weights, kind="reweighted")
     return trajectory, Held(settings.temperature, settings.pressure)

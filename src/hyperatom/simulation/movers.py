@@ -222,12 +222,11 @@ def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
 
     Raises `InputError` where there are fewer, and `RunDirectoryError` where there is no run.
     """
-    from hyperatom.campaign.counted import counted_labels, require_chain
+    from hyperatom.campaign.counted import chain_labels, counted_steps
     from hyperatom.references.label_store import LabelStore
 
     directory = RunDirectory.open(path, lock=False)
-    require_chain(directory)
-    keys = [key for walker in counted_labels(directory) for key in walker]
+    keys = chain_labels(directory, counted_steps(directory))
     if len(keys) < n_walkers:
         raise InputError(
             f"{path} holds {len(keys)} samples that count; {n_walkers} walkers want one each.",

@@ -18,16 +18,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from hyperatom.configuration import Configuration
-from hyperatom.references.engine_preset import EnginePreset, Keywords, Mesh
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.installation import AS_ROOT, missing_package
 from hyperatom.references.quantum_monte_carlo import (
     BASIS,
     CONVERGENCE,
     ENERGY,
+    START,
     hartree_fock,
     noisy_results,
-    require_closed_shell_molecule,
+    prepared_for,
     seed_of,
 )
 
@@ -140,11 +140,6 @@ def engine_version(**_: Any) -> str:
     return ", ".join(f"{name} {version(name)}" for name in ("jqmc", "jax", "pyscf", "trexio"))
 
 
-def _prepare(keywords: Keywords, configuration: Configuration, mesh: Mesh | None) -> dict[str, Any]:
-    require_closed_shell_molecule("jQMC", configuration, mesh)
-    return dict(keywords)
-
-
 PRESETS: Final = (
     EnginePreset(
         calculator="hyperatom.references.engines.jqmc.Jqmc",
@@ -158,12 +153,11 @@ PRESETS: Final = (
         name="jqmc",
         energy=ENERGY,
         convergence=CONVERGENCE,
-        start="a Hartree-Fock determinant, a Jastrow factor optimised anew, random numbers seeded "
-        "by the configuration",
+        start=START,
         basis=BASIS,
         install="python3 -m venv jqmc && jqmc/bin/pip install jqmc pyscf ase; then "
         "reference: {python: /path/to/jqmc/bin/python}",
         missing=missing_package("jqmc", "pyscf", "trexio"),
-        prepare=_prepare,
+        prepare=prepared_for("jQMC"),
     ),
 )

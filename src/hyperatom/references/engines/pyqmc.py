@@ -12,16 +12,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from hyperatom.configuration import Configuration
-from hyperatom.references.engine_preset import EnginePreset, Keywords, Mesh
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.installation import missing_package
 from hyperatom.references.quantum_monte_carlo import (
     BASIS,
     CONVERGENCE,
     ENERGY,
+    START,
     hartree_fock,
     noisy_results,
-    require_closed_shell_molecule,
+    prepared_for,
     seed_of,
 )
 
@@ -89,11 +89,6 @@ def engine_version(**_: Any) -> str:
     return f"pyqmc {version('pyqmc')}, pyscf {version('pyscf')}"
 
 
-def _prepare(keywords: Keywords, configuration: Configuration, mesh: Mesh | None) -> dict[str, Any]:
-    require_closed_shell_molecule("pyqmc", configuration, mesh)
-    return dict(keywords)
-
-
 PRESETS: Final = (
     EnginePreset(
         calculator="hyperatom.references.engines.pyqmc.Pyqmc",
@@ -106,11 +101,10 @@ PRESETS: Final = (
         name="pyqmc",
         energy=ENERGY,
         convergence=CONVERGENCE,
-        start="a Hartree-Fock determinant, a Jastrow factor optimised anew, random numbers seeded "
-        "by the configuration",
+        start=START,
         basis=BASIS,
         install="pip install pyqmc pyscf",
         missing=missing_package("pyqmc", "pyscf"),
-        prepare=_prepare,
+        prepare=prepared_for("pyqmc"),
     ),
 )
