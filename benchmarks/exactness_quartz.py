@@ -43,7 +43,7 @@ INPUT = """
 configuration: {{crystal: alpha-quartz}}
 temperature: 300
 seed: 11
-produce: {{proposals: {proposals}}}
+produce: {{proposals: {proposals}, guide_samples: 0}}
 """
 
 PLAIN = HybridMonteCarlo(time_step=4.0, n_steps=5)

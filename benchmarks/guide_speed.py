@@ -80,7 +80,7 @@ def network(precision: type) -> tuple[Callable[..., Any], dict[str, Any]]:
         "second": 0.2 * rng.normal(size=(HIDDEN, HIDDEN)),
         "second_bias": rng.normal(size=(2, HIDDEN)),
         "last": 0.1 * rng.normal(size=HIDDEN),
-        "ranges": RANGES,
+        "inverse_square": RANGES**-2,
         "cubic": CUBIC,
         "square": SQUARE,
     }
@@ -90,17 +90,18 @@ def network(precision: type) -> tuple[Callable[..., Any], dict[str, Any]]:
         hidden = jnp.tanh(values @ weights["first"] + weights["first_bias"][central_species])
         hidden = jnp.tanh(hidden @ weights["second"] + weights["second_bias"][central_species])
 
-        def of_slots(constants):
-            repeated = jnp.repeat(
-                constants, np.array(slots), axis=1, total_repeat_length=sum(slots)
-            )
-            return repeated[central_species]
-
         x, y, z = displacements
-        square = (x * x + y * y + z * z) / of_slots(weights["ranges"]) ** 2
-        t = jnp.maximum(1.0 - square, 0.0)
-        pair = t * t * (of_slots(weights["cubic"]) * t - of_slots(weights["square"]))
-        return hidden @ weights["last"] + 0.5 * jnp.sum(pair, axis=1)
+        square = x * x + y * y + z * z
+        energies = hidden @ weights["last"]
+        ends = np.cumsum((0, *slots))
+        for kind in range(len(slots)):
+            inverse, cubic, quadratic = (
+                weights[name][central_species, kind, None]
+                for name in ("inverse_square", "cubic", "square")
+            )
+            t = jnp.maximum(1.0 - square[:, ends[kind] : ends[kind + 1]] * inverse, 0.0)
+            energies += 0.5 * jnp.sum(t * t * (cubic * t - quadratic), axis=1)
+        return energies
 
     return atomic_energy, {name: value.astype(precision) for name, value in weights.items()}
 
@@ -210,7 +211,7 @@ def one_core(precision_name: str) -> dict[str, Any]:
                 )
                 positions = jnp.asarray(walker.positions, dtype=precision)
                 bare = partial(walker.bare, walker.weights, positions, neighbours)
-                n_steps = max(60, 60000 // n_atoms)
+                n_steps = max(150, 60000 // n_atoms)
                 n_calls = n_steps // 4
                 run = partial(walker.run, momenta, lists, n_steps)
                 repeat(bare, 1)

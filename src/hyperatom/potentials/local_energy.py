@@ -66,7 +66,7 @@ def energy_and_forces(
     `central_species` (n_atoms,) counts from zero. `block` is the number of atoms at a time.
     """
     planes = positions.T
-    energies, gradients = _pair_gradients(
+    energies, gradients, _ = _pair_gradients(
         atomic_energy, parameters, planes, central_species, neighbours, block
     )
     return energies.sum(), _forces(gradients, neighbours).T
@@ -82,12 +82,9 @@ def energy_forces_virial(
 ) -> LocalEnergy:
     """Energy, forces and virial; arguments as in `energy_and_forces`."""
     planes = positions.T
-    energies, gradients = _pair_gradients(
+    energies, gradients, virial = _pair_gradients(
         atomic_energy, parameters, planes, central_species, neighbours, block
     )
-    shift = jnp.asarray(neighbours.shift, dtype=planes.dtype)
-    displacements = planes[:, neighbours.index] + shift - planes[:, :, None]
-    virial = jnp.einsum("aij,bij->ab", displacements, gradients)
     voigt = 0.5 * (virial + virial.T)[VOIGT]
     return LocalEnergy(energies.sum(), energies, _forces(gradients, neighbours).T, voigt)
 
@@ -99,15 +96,16 @@ def _pair_gradients(
     central_species: jax.Array,
     neighbours: Neighbours,
     block: int | None,
-) -> tuple[jax.Array, jax.Array]:
-    # Atomic energies (n_atoms,) and their gradients (3, n_atoms, n_slots) with respect to r_ij.
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    # Atomic energies (n_atoms,), their gradients (3, n_atoms, n_slots) with respect to r_ij, and
+    # sum_ij r_ij (x) g_ij (3, 3), which is summed while a block's displacements are at hand.
     n_atoms, n_slots = neighbours.index.shape
     index = jnp.asarray(neighbours.index)
     shift = jnp.asarray(neighbours.shift, dtype=planes.dtype)
     size = _block_size(n_atoms, block)
     n_blocks = -(-n_atoms // size)
 
-    def of_block(start: Any) -> tuple[jax.Array, jax.Array]:
+    def of_block(start: Any, first: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
         own = jax.lax.dynamic_slice(planes, (0, start), (3, size))
         others = planes[:, jax.lax.dynamic_slice(index, (start, 0), (size, n_slots))]
         displacements = (
@@ -116,7 +114,10 @@ def _pair_gradients(
             - own[:, :, None]
         )
         species = jax.lax.dynamic_slice(central_species, (start,), (size,))
-        return differentiate(displacements, species)
+        energies, gradients = differentiate(displacements, species)
+        fresh = jnp.arange(size)[:, None] >= first - start
+        virial = jnp.einsum("aij,bij->ab", displacements, jnp.where(fresh, gradients, 0.0))
+        return energies, gradients, virial
 
     @fenced
     def differentiate(displacements: jax.Array, species: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -128,25 +129,27 @@ def _pair_gradients(
         return energies, gradients
 
     if n_blocks == 1:
-        return of_block(0)
+        return of_block(0, 0)
 
-    def step(
-        number: jax.Array, results: tuple[jax.Array, jax.Array]
-    ) -> tuple[jax.Array, jax.Array]:
+    Results = tuple[jax.Array, jax.Array, jax.Array]
+
+    def step(number: jax.Array, results: Results) -> Results:
         # The last block begins early where the blocks do not fill up: its first rows are computed
         # twice and come out the same, which is cheaper than a mask.
         start = jnp.minimum(number * size, n_atoms - size)
-        energies, gradients = of_block(start)
+        energies, gradients, virial = of_block(start, number * size)
         return (
             jax.lax.dynamic_update_slice(results[0], energies, (start,)),
             jax.lax.dynamic_update_slice(results[1], gradients, (0, start, 0)),
+            results[2] + virial,
         )
 
     zeros = (
         jnp.zeros(n_atoms, dtype=planes.dtype),
         jnp.zeros((3, n_atoms, n_slots), dtype=planes.dtype),
+        jnp.zeros((3, 3), dtype=planes.dtype),
     )
-    results: tuple[jax.Array, jax.Array] = jax.lax.fori_loop(0, n_blocks, step, zeros)
+    results: Results = jax.lax.fori_loop(0, n_blocks, step, zeros)
     return results
 
 

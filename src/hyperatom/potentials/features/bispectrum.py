@@ -8,6 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.potentials.features.spherical_harmonics import (
+    real_spherical_harmonics,
+    split_by_degree,
+)
+
 
 def degree_triples(max_degree: int) -> list[tuple[int, int, int]]:
     """Degrees l1 <= l2 <= l3 that couple to an invariant with even parity.
@@ -30,8 +35,6 @@ def coupling(first: int, second: int, third: int) -> NDArray[np.float64]:
     sum to one, which makes the coupling an isometric invariant. The coefficients are symmetric
     under any permutation of the three (l, m). Shape (2 l1 + 1, 2 l2 + 1, 2 l3 + 1).
     """
-    from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
-
     total = first + second + third
     z, weight = np.polynomial.legendre.leggauss(total // 2 + 1)
     azimuth = 2.0 * np.pi * np.arange(total + 1) / (total + 1)
@@ -77,7 +80,7 @@ def bispectrum(density: jax.Array, max_degree: int) -> jax.Array:
     | returns   | (n_block, n_features)                      | by `degree_triples`, then channels |
     """
     n_channels = density.shape[1]
-    parts = [density[:, :, degree * degree : (degree + 1) ** 2] for degree in range(max_degree + 1)]
+    parts = split_by_degree(density, max_degree)
     features = []
     for degrees in degree_triples(max_degree):
         a, b, c = channel_triples(n_channels, degrees)

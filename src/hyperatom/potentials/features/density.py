@@ -169,7 +169,10 @@ RadialFunctions = Callable[..., jax.Array]
 Further arguments are constants that may differ from slot to slot.
 """
 
-Saved = tuple[jax.Array, jax.Array, jax.Array, jax.Array, list[jax.Array], Any]
+Each = list[jax.Array]
+"""An array for each species, over that species' own slots."""
+
+Saved = tuple[jax.Array, jax.Array, jax.Array, Each, Each, Any]
 
 
 @dataclass(frozen=True)
@@ -207,16 +210,15 @@ def _forward(
     displacements: jax.Array,
     constants: Any,
 ) -> tuple[jax.Array, Saved]:
-    # What is as wide as the harmonics is made species by species: to cut it up would be to copy it.
+    # What is wide is made and used species by species, one fence for each: to cut it up would be
+    # to copy it, and while another species is at work it would leave the cache.
     unit, inverse, distance = fenced(_directions)(displacements)
-    values = fenced(radial)(distance, *constants)
-    each = fenced(partial(_harmonics, max_degree))
-    harmonics = [each(unit[:, :, own]) for own in _ranges(slots)]
-    # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
-    densities = [
-        _product(one, values[:, :, own], 2)
-        for one, own in zip(harmonics, _ranges(slots), strict=True)
-    ]
+    values = fenced(partial(_radial_values, radial, slots))(distance, *constants)
+    densities, harmonics = [], []
+    for own, its_values in zip(_ranges(slots), values, strict=True):
+        density, its_harmonics = fenced(partial(_of_species, max_degree, own))(unit, its_values)
+        densities.append(density)
+        harmonics.append(its_harmonics)
     density = jnp.swapaxes(jnp.concatenate(densities, axis=2), 1, 2)
     return density, (unit, inverse, distance, values, harmonics, constants)
 
@@ -229,19 +231,17 @@ def _backward(
     slope: jax.Array,
 ) -> tuple[jax.Array, None]:
     unit, inverse, distance, values, harmonics, constants = saved
-    n_radial = values.shape[1]
+    # Both orders are stored: a product that has to turn one of its sides is slow.
     turned = jnp.swapaxes(slope, 1, 2)
-    angular = fenced(partial(_angular_slope, max_degree))
     across, of_radial = [], []
     for species, own in enumerate(_ranges(slots)):
-        channels = slice(species * n_radial, (species + 1) * n_radial)
-        of_harmonics = _product(turned[:, :, channels], values[:, :, own], 1)
-        across.append(angular(unit[:, :, own], of_harmonics))
-        of_radial.append(_product(slope[:, channels], harmonics[species], 1))
-    along = fenced(partial(_radial_slope, radial))(
-        distance, jnp.concatenate(of_radial, axis=2), *constants
-    )
-    return fenced(_combine)(unit, inverse, along, jnp.concatenate(across, axis=2)), None
+        sideways, outwards = fenced(partial(_slope_of_species, max_degree, own, species))(
+            unit, values[species], harmonics[species], slope, turned
+        )
+        across.append(sideways)
+        of_radial.append(outwards)
+    along = fenced(partial(_radial_slope, radial))(distance, of_radial, *constants)
+    return fenced(_combine)(unit, inverse, along, across), None
 
 
 neighbour_density.defvjp(_forward, _backward)
@@ -259,22 +259,52 @@ def _directions(displacements: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arr
     return displacements * inverse, inverse, square * inverse
 
 
-def _harmonics(max_degree: int, unit: jax.Array) -> jax.Array:
-    return real_spherical_harmonics(unit[0], unit[1], unit[2], max_degree)
+def _radial_values(
+    radial: RadialFunctions, slots: tuple[int, ...], distance: jax.Array, *constants: Any
+) -> Each:
+    values = radial(distance, *constants)
+    return [values[:, :, own] for own in _ranges(slots)]
+
+
+def _of_species(
+    max_degree: int, own: slice, unit: jax.Array, values: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    # The density of one species, (n_block, n_lm, n_radial), and its harmonics.
+    x, y, z = unit[:, :, own]
+    harmonics = real_spherical_harmonics(x, y, z, max_degree)
+    # (n_lm, n_slots) times (n_slots, n_radial): this order packs the smaller matrix.
+    return _product(harmonics, values, 2), harmonics
+
+
+def _slope_of_species(
+    max_degree: int,
+    own: slice,
+    species: int,
+    unit: jax.Array,
+    values: jax.Array,
+    harmonics: jax.Array,
+    slope: jax.Array,
+    turned: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    # grad sum_lm (D^T R)_lm Y_lm as if x, y, z were independent, and (D Y)_n.
+    n_radial = values.shape[1]
+    channels = slice(species * n_radial, (species + 1) * n_radial)
+    x, y, z = unit[:, :, own]
+    of_harmonics = _product(turned[:, :, channels], values, 1)
+    across = gradient_of_expansion(x, y, z, of_harmonics, max_degree)
+    return across, _product(slope[:, channels], harmonics, 1)
 
 
 def _radial_slope(
-    radial: RadialFunctions, distance: jax.Array, slope: jax.Array, *constants: Any
+    radial: RadialFunctions, distance: jax.Array, slopes: Each, *constants: Any
 ) -> jax.Array:
-    (gradient,) = jax.vjp(lambda distance: radial(distance, *constants), distance)[1](slope)
+    pull = jax.vjp(lambda distance: radial(distance, *constants), distance)[1]
+    (gradient,) = pull(jnp.concatenate(slopes, axis=2))
     return jnp.asarray(gradient)
 
 
-def _angular_slope(max_degree: int, unit: jax.Array, slope: jax.Array) -> jax.Array:
-    return gradient_of_expansion(unit[0], unit[1], unit[2], slope, max_degree)
-
-
-def _combine(unit: jax.Array, inverse: jax.Array, along: jax.Array, across: jax.Array) -> jax.Array:
+def _combine(unit: jax.Array, inverse: jax.Array, along: jax.Array, slopes: Each) -> jax.Array:
+    across = jnp.concatenate(slopes, axis=2)
     projected = unit[0] * across[0] + unit[1] * across[1] + unit[2] * across[2]
     return unit * (along - projected * inverse) + across * inverse
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hyperatom.potentials.features.spherical_harmonics import split_by_degree
+
 
 def power_spectrum(density: jax.Array, max_degree: int, diagonal: bool) -> jax.Array:
     """p_abl = (2l + 1)^-1/2 sum_m A_alm A_blm for channels a <= b, or for a = b only.
@@ -18,13 +20,12 @@ def power_spectrum(density: jax.Array, max_degree: int, diagonal: bool) -> jax.A
     n_channels = density.shape[1]
     left, right = np.triu_indices(n_channels)
     products = []
-    for degree in range(max_degree + 1):
-        part = density[:, :, degree * degree : (degree + 1) ** 2] * (2 * degree + 1) ** -0.25
+    for degree, part in enumerate(split_by_degree(density, max_degree)):
         if diagonal:
-            products.append(jnp.sum(part * part, axis=-1))
+            square = jnp.sum(part * part, axis=-1)
         else:
-            square = jnp.einsum("iam,ibm->iab", part, part)
-            products.append(square[:, left, right])
+            square = jnp.einsum("iam,ibm->iab", part, part)[:, left, right]
+        products.append((2 * degree + 1) ** -0.5 * square)
     return jnp.concatenate(products, axis=1)
 
 

@@ -71,6 +71,16 @@ def gradient_of_expansion(
     return jnp.stack([along_x, along_y, along_z])
 
 
+def split_by_degree(coefficients: jax.Array, max_degree: int) -> list[jax.Array]:
+    """Coefficients (n_block, n_rows, >= (max_degree + 1)^2) -> (n_block, n_rows, 2l + 1) of each l.
+
+    One operation, whose derivative is one array put together; that of slices is a sum of as many.
+    """
+    sizes = [2 * degree + 1 for degree in range(max_degree + 1)]
+    rest = coefficients.shape[2] - sum(sizes)
+    return list(jax.lax.split(coefficients, [*sizes, rest], axis=2)[: len(sizes)])
+
+
 def stack_rows(rows: list[jax.Array]) -> jax.Array:
     """Arrays (n_block, n_slots) stacked to (n_block, n_rows, n_slots) in short groups."""
     groups = [
