@@ -45,7 +45,7 @@ configuration: {{file: {file}}}
 temperature: 3000
 {pressure}
 guide: {{power_channels: 5, bispectrum_channels: 2}}
-sampling: {{time_step: 1.5, length: 1000, segments: 4}}
+sampling: {{time_step: 1.5, length: 4000, segments: 1}}
 learn: {{calls: 130, acceptance: 0.75, window: 20, probation: 20, rattle: 0.0}}
 produce: {{proposals: 100, guide_samples: 0}}
 seed: 1

@@ -224,3 +224,39 @@ def test_sizes_and_refusals():
     )
     with pytest.raises(InputError, match="max_degree"):
         DensitySettings((8,), max_degree=2, power_spectrum_degree=3)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_weighted_sum_is_that_of_the_invariants(diagonal):
+    """Values and derivatives, in the density and in the weights, without making a feature."""
+    settings = DensitySettings(
+        (1, 8), 4.0, 3, 3, power_spectrum_radial=3, power_spectrum_degree=3,
+        power_spectrum_diagonal=diagonal, bispectrum_radial=2, bispectrum_degree=3,
+    )  # fmt: skip
+    features = DensityFeatures(settings)
+    rng = np.random.default_rng(0)
+    density = rng.normal(size=(5, features.n_channels, features.n_lm))
+    weights = rng.normal(size=(2, features.n_features))
+    species = np.array([0, 1, 1, 0, 1])
+    push = rng.normal(size=density.shape)
+
+    def made(density, weights):
+        return jnp.sum(features.invariants(density) * weights[species], axis=1)
+
+    def short(density, weights):
+        return features.weighted_sum(density, weights, species)
+
+    def slope_along(function, weights):
+        return jnp.vdot(push, jax.grad(lambda d: function(d, weights).sum())(density))
+
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(short(density, weights), made(density, weights), rtol=1e-12)
+        for arguments in (0, 1):
+            one, other = (
+                jax.grad(lambda d, w, f=f: (f(d, w) ** 2).sum(), arguments)(density, weights)
+                for f in (short, made)
+            )
+            np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+        # As forces are fitted: the slope in the weights of a slope in the density.
+        one, other = (jax.grad(lambda w, f=f: slope_along(f, w))(weights) for f in (short, made))
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)

@@ -18,7 +18,6 @@ from typing import Any, Self
 from zipfile import BadZipFile
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
@@ -104,11 +103,10 @@ class LinearDensityModel(CompiledModel):
         slots: tuple[int, ...],
     ) -> jax.Array:
         weights, constants, radii, given = parameters
-        features = self.features(displacements, slots)
-        learned: jax.Array = (
-            jnp.sum(features * weights[central_species], axis=1) + constants[central_species]
-        )
-        energy = learned + repulsion(radii, displacements, central_species, slots)
+        density = self.features.density(displacements, slots)
+        learned = self.features.weighted_sum(density, weights, central_species)
+        learned += constants[central_species]
+        energy: jax.Array = learned + repulsion(radii, displacements, central_species, slots)
         if self.baseline is not None and self.baseline.model.atomic_energy is not None:
             part = self.baseline.model.atomic_energy
             energy = energy + part(given, displacements, central_species, slots)

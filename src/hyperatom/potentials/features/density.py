@@ -26,8 +26,16 @@ import jax.numpy as jnp
 
 from hyperatom.errors import InputError
 from hyperatom.fence import fenced
-from hyperatom.potentials.features.bispectrum import bispectrum, n_bispectrum
-from hyperatom.potentials.features.power_spectrum import n_power_spectrum, power_spectrum
+from hyperatom.potentials.features.bispectrum import (
+    bispectrum,
+    n_bispectrum,
+    weighted_bispectrum,
+)
+from hyperatom.potentials.features.power_spectrum import (
+    n_power_spectrum,
+    power_spectrum,
+    weighted_power_spectrum,
+)
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import (
     gradient_of_expansion,
@@ -134,21 +142,13 @@ class DensityFeatures:
     def invariants(self, density: jax.Array) -> jax.Array:
         """Features that neither rotation nor inversion changes: (n_block, n_features)."""
         settings = self.settings
-        n_block = density.shape[0]
-        channels = density.reshape(n_block, len(settings.species), settings.n_radial, self.n_lm)
-
-        def chosen(n_radial: int, degree: int) -> jax.Array:
-            return channels[:, :, :n_radial, : (degree + 1) ** 2].reshape(
-                n_block, -1, (degree + 1) ** 2
-            )
-
         features = []
         if settings.radial:
             features.append(density[:, :, 0])
         if settings.power_spectrum_radial:
             features.append(
                 power_spectrum(
-                    chosen(settings.power_spectrum_radial, settings.power_spectrum_degree),
+                    self._first(density, settings.power_spectrum_radial),
                     settings.power_spectrum_degree,
                     settings.power_spectrum_diagonal,
                 )
@@ -156,11 +156,47 @@ class DensityFeatures:
         if settings.bispectrum_radial:
             features.append(
                 bispectrum(
-                    chosen(settings.bispectrum_radial, settings.bispectrum_degree),
-                    settings.bispectrum_degree,
+                    self._first(density, settings.bispectrum_radial), settings.bispectrum_degree
                 )
             )
         return jnp.concatenate(features, axis=1)
+
+    def weighted_sum(
+        self, density: jax.Array, weights: jax.Array, central_species: jax.Array
+    ) -> jax.Array:
+        """w_s(i) . B(i) of each atom, (n_block,), with the invariants B: a polynomial of A.
+
+        `weights` (n_species, n_features). Several times faster than the features and their
+        derivatives, which an energy that is linear in them has no use for.
+        """
+        settings = self.settings
+        own = {name: weights[:, columns] for name, columns in self.blocks.items()}
+        mine = jax.nn.one_hot(central_species, weights.shape[0], dtype=density.dtype)
+        total = jnp.zeros(density.shape[0], dtype=density.dtype)
+        if settings.radial:
+            total = total + jnp.sum((mine @ own["radial"]) * density[:, :, 0], axis=1)
+        if settings.power_spectrum_radial:
+            total = total + weighted_power_spectrum(
+                self._first(density, settings.power_spectrum_radial),
+                settings.power_spectrum_degree,
+                settings.power_spectrum_diagonal,
+                own["power_spectrum"],
+                mine,
+            )
+        if settings.bispectrum_radial:
+            total = total + weighted_bispectrum(
+                self._first(density, settings.bispectrum_radial),
+                settings.bispectrum_degree,
+                own["bispectrum"],
+                mine,
+            )
+        return total
+
+    def _first(self, density: jax.Array, n_radial: int) -> jax.Array:
+        # The channels of the first radial functions of each species.
+        n_block = density.shape[0]
+        channels = density.reshape(n_block, -1, self.settings.n_radial, self.n_lm)
+        return channels[:, :, :n_radial].reshape(n_block, -1, self.n_lm)
 
 
 RadialFunctions = Callable[..., jax.Array]

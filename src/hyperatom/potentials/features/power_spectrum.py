@@ -29,6 +29,55 @@ def power_spectrum(density: jax.Array, max_degree: int, diagonal: bool) -> jax.A
     return jnp.concatenate(products, axis=1)
 
 
+def weighted_power_spectrum(
+    density: jax.Array, max_degree: int, diagonal: bool, weights: jax.Array, mine: jax.Array
+) -> jax.Array:
+    """sum_p w_p p of each atom, (n_block,), without the features p of `power_spectrum` themselves.
+
+    For each degree sum_m A_m . W A_m with a symmetric matrix W of weights. `weights`
+    (n_species, n_features), in the order of the features; `mine` (n_block, n_species) is one where
+    an atom is of the species, and else zero.
+    """
+    n_block, n_channels = density.shape[:2]
+    each = n_power_spectrum(n_channels, 0, diagonal)
+    source = np.full((n_channels, n_channels), each)
+    left, right = (np.arange(n_channels),) * 2 if diagonal else np.triu_indices(n_channels)
+    source[left, right] = source[right, left] = np.arange(each)
+    total = jnp.zeros(n_block, dtype=density.dtype)
+    for degree, part in enumerate(split_by_degree(density, max_degree)):
+        own = jnp.pad(weights[:, degree * each : (degree + 1) * each], ((0, 0), (0, 1)))
+        # Off the diagonal each weight stands twice.
+        share = (2 * degree + 1) ** -0.5 * np.where(np.eye(n_channels, dtype=bool), 1.0, 0.5)
+        table = own[:, source.ravel()] * share.ravel().astype(density.dtype)
+        matrix = (mine @ table).reshape(n_block, n_channels, n_channels)
+        total = total + _quadratic(matrix, part)
+    return total
+
+
+@jax.custom_vjp
+def _quadratic(matrix: jax.Array, part: jax.Array) -> jax.Array:
+    """sum_abm W_ab A_am A_bm of each atom, W symmetric: its derivative is 2 W A."""
+    return _quadratic_forward(matrix, part)[0]
+
+
+def _quadratic_forward(
+    matrix: jax.Array, part: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    turned = jnp.einsum("iab,ibm->iam", matrix, part)
+    return jnp.sum(part * turned, axis=(1, 2)), (part, turned)
+
+
+def _quadratic_backward(
+    saved: tuple[jax.Array, jax.Array], slope: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    part, turned = saved
+    slope = slope[:, None, None]
+    return jnp.einsum("iam,ibm->iab", slope * part, part), 2.0 * slope * turned
+
+
+_quadratic.defvjp(_quadratic_forward, _quadratic_backward)
+
+
 def n_power_spectrum(n_channels: int, max_degree: int, diagonal: bool) -> int:
     """Number of features that `power_spectrum` returns."""
     each = n_channels if diagonal else n_channels * (n_channels + 1) // 2
