@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperatom.potentials.behler_parrinello import ElementNetwork, network_sums
+from hyperatom.potentials.behler_parrinello import network_sums
 from hyperatom.potentials.committee_fit import Stacks, each_member
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.features.deep_embedding import DeepEmbedding
 from hyperatom.potentials.member_spread import member_of
-from hyperatom.potentials.network_fit import real_inputs
+from hyperatom.potentials.network_fit import at_rest, element_networks, real_inputs
 from hyperatom.potentials.readouts.last_layer import solved
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.training.local_terms import DirectTerms
@@ -44,10 +44,8 @@ class DeepMembers:
     title = "deep potential"
 
     def __init__(self, settings: Any, embedding: DeepEmbedding) -> None:
-        activations = (*(settings.activation for _ in settings.hidden), "linear")
-        one = ElementNetwork(tuple(range(embedding.n_features)), activations)
         self.embedding = embedding
-        self.networks = (one,) * len(embedding.species)
+        self.networks = element_networks(settings, embedding.n_features, len(embedding.species))
         self.terms = DirectTerms(embedding.species, embedding.cutoff, self._energies)
 
     def _energies(
@@ -78,10 +76,29 @@ class DeepMembers:
         if task.start is not None:
             members = task.start.parameters["members"]
             return [member_of(members, number) for number in range(task.settings.members)]
-        return [
-            self._start(task, stacks, noise, np.random.default_rng([task.seed, member]))
-            for member in range(task.settings.members)
-        ]
+        seen = [real_inputs([stack])[0] for stack in stacks]
+        inverse = np.concatenate([self._inverse_distances(vectors) for vectors in seen])
+        scale = {
+            "shift": inverse.mean(),
+            "stretch": 1.0 / inverse.std() if inverse.std() > 0.0 else np.float64(1.0),
+        }
+        trees = []
+        for member in range(task.settings.members):
+            rng = np.random.default_rng([task.seed, member])
+            embedding = {**scale, "layers": self.embedding.random_layers(rng)}
+            features = np.concatenate(
+                [
+                    self._features(embedding, vectors, stack.slots, rng)
+                    for vectors, stack in zip(seen, stacks, strict=True)
+                ]
+            )
+            tree = {
+                "embedding": embedding,
+                "scaling": {"shift": features.mean(axis=0), "whitening": whitening_of(features)},
+                "networks": self._networks(task, rng),
+            }
+            trees.append(self._last_layer(tree, stacks, noise))
+        return trees
 
     def frozen(self, tree: Any) -> Any:
         """As it is."""
@@ -89,42 +106,30 @@ class DeepMembers:
 
     def rest(self, tree: Any, constants: Array) -> Any:
         """The embedding where it starts; atoms of constant energy."""
-        networks = [
-            {**own, "layers": jax.tree.map(np.zeros_like, own["layers"]), "offset": constant}
-            for own, constant in zip(tree["networks"], constants, strict=True)
-        ]
-        return {**tree, "networks": networks}
+        return {**tree, "networks": at_rest(tree["networks"], constants)}
 
-    def _start(self, task: FitTask, stacks: Stacks, noise: Noise, rng: np.random.Generator) -> Any:
-        inverse = np.concatenate([self._inverse_distances(stack) for stack in stacks])
-        embedding = {
-            "shift": inverse.mean(),
-            "stretch": 1.0 / inverse.std() if inverse.std() > 0.0 else np.float64(1.0),
-            "layers": self.embedding.random_layers(rng),
-        }
-        rows = []
-        for stack in stacks:
-            vectors, _ = real_inputs([stack])
-            chosen = rng.permutation(len(vectors))[:ENOUGH]
-            with jax.enable_x64(True):
-                planes = jnp.asarray(vectors[chosen].transpose(1, 0, 2))
-                rows.append(np.asarray(self.embedding(embedding, planes, stack.slots)))
-        features = np.concatenate(rows)
-        scaling = {"shift": features.mean(axis=0), "whitening": whitening_of(features)}
-        unscaled = np.zeros(features.shape[1]), np.ones(features.shape[1])
-        nodes = [self.embedding.n_features, *task.settings.hidden, 1]
-        networks = [
+    def _features(
+        self, embedding: Any, vectors: Array, slots: tuple[int, ...], rng: np.random.Generator
+    ) -> Array:
+        """Of some of the atoms whose neighbours are at `vectors` (n_atoms, 3, n_slots)."""
+        chosen = rng.permutation(len(vectors))[:ENOUGH]
+        with jax.enable_x64(True):
+            planes = jnp.asarray(vectors[chosen].transpose(1, 0, 2))
+            return np.asarray(self.embedding(embedding, planes, slots))
+
+    def _networks(self, task: FitTask, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Random networks of all species, on features that need no other scale."""
+        n_features = self.embedding.n_features
+        return [
             {
-                "shift": unscaled[0],
-                "stretch": unscaled[1],
-                "layers": random_network(nodes, rng),
+                "shift": np.zeros(n_features),
+                "stretch": np.ones(n_features),
+                "layers": random_network([n_features, *task.settings.hidden, 1], rng),
                 "scale": np.float64(1.0),
                 "offset": np.float64(constant),
             }
             for constant in task.constants
         ]
-        tree = {"embedding": embedding, "scaling": scaling, "networks": networks}
-        return self._last_layer(tree, stacks, noise)
 
     def _last_layer(self, tree: Any, stacks: Stacks, noise: Noise) -> Any:
         """The tree with the last layers that fit best what is random before them."""
@@ -134,9 +139,8 @@ class DeepMembers:
         )
         return solved(TrainingProblem(self.terms, parameters, noise), stacks, weighed=True).tree
 
-    def _inverse_distances(self, stack: Any) -> Array:
-        """s of all neighbours in a batch that are within the cutoff."""
-        vectors, _ = real_inputs([stack])
+    def _inverse_distances(self, vectors: Array) -> Array:
+        """s of all neighbours within the cutoff, at `vectors` (n_atoms, 3, n_slots)."""
         distance = np.sqrt((vectors * vectors).sum(axis=1)).ravel()
         with jax.enable_x64(True):
             near = distance[distance < self.embedding.cutoff]

@@ -135,7 +135,7 @@ def _pair_gradients(
 
     def step(number: jax.Array, results: Results) -> Results:
         # The last block begins early where the blocks do not fill up: its first rows are computed
-        # twice and come out the same, which is cheaper than a mask.
+        # twice and come out the same; the virial alone must not count them twice.
         start = jnp.minimum(number * size, n_atoms - size)
         energies, gradients, virial = of_block(start, number * size)
         return (

@@ -31,10 +31,8 @@ class NetworkMembers:
     title = "Behler-Parrinello networks"
 
     def __init__(self, settings: Any, features: Features) -> None:
-        activations = (*(settings.activation for _ in settings.hidden), "linear")
-        one = ElementNetwork(tuple(range(features.n_features)), activations)
         self.features = features
-        self.networks = (one,) * len(features.species)
+        self.networks = element_networks(settings, features.n_features, len(features.species))
         self.terms = FeatureTerms(
             features.species, features.cutoff, features.n_features, features, self._readout
         )
@@ -65,10 +63,21 @@ class NetworkMembers:
 
     def rest(self, tree: Any, constants: Array) -> Any:
         """Atoms of constant energy."""
-        return [
-            {**own, "layers": [(0.0 * w, 0.0 * b) for w, b in own["layers"]], "offset": constant}
-            for own, constant in zip(tree, constants, strict=True)
-        ]
+        return at_rest(tree, constants)
+
+
+def element_networks(settings: Any, n_features: int, n_species: int) -> tuple[ElementNetwork, ...]:
+    """Networks of all species, of the same form: `hidden` layers on all features, one node out."""
+    activations = (*(settings.activation for _ in settings.hidden), "linear")
+    return (ElementNetwork(tuple(range(n_features)), activations),) * n_species
+
+
+def at_rest(networks: Sequence[Any], constants: Array) -> list[Any]:
+    """The networks, silent: atoms of constant energy, `constants` (n_species,) in eV."""
+    return [
+        {**own, "layers": [(0.0 * w, 0.0 * b) for w, b in own["layers"]], "offset": constant}
+        for own, constant in zip(networks, constants, strict=True)
+    ]
 
 
 def real_inputs(stacks: Sequence[Batch]) -> tuple[Array, NDArray[np.int64]]:
