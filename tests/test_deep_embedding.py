@@ -1,12 +1,14 @@
 """The embedding of Deep Potential against the same sums written with loops."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
 
+from hyperatom.campaign.settings import load_settings
 from hyperatom.errors import InputError
 from hyperatom.potentials.deep_potential_fit import LEAST_VARIANCE, whitening_of
-from hyperatom.potentials.family_catalogue import checked_settings, find_family
 from hyperatom.potentials.features.deep_embedding import DeepEmbedding
 
 CUTOFF, ONSET = 4.0, 1.5
@@ -79,7 +81,7 @@ def test_whitened_features_are_independent_and_do_not_explode():
     [({"onset": 5.5}, "fade at 5.5 Å"), ({"axis": 17, "embedding": [4, 8]}, "has 8 nodes")],
 )
 def test_settings_that_contradict_each_other_are_refused(wrong, said):
-    family = find_family("deep_potential")
-    settings = checked_settings(family, {"kind": "deep_potential", **wrong})
+    guide = json.dumps({"kind": "deep_potential", **wrong})
+    text = f"{{configuration: {{crystal: silicon}}, temperature: 300, guide: {guide}}}"
     with pytest.raises(InputError, match=said):
-        family.assemble(settings, (1, 8), None, None)
+        load_settings(text, "input.yaml")

@@ -7,9 +7,9 @@ The spread of the members' total energies is the predicted error (see `committee
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hyperatom.potentials.family import Family, FitResult, FitTask
 from hyperatom.potentials.trained_settings import TrainedSettings
@@ -39,28 +39,29 @@ class DeepPotentialSettings(TrainedSettings):
     epochs: int = Field(400, ge=0, description="passes through the labels, at the most")
     patience: int = Field(40, ge=1, description="epochs without a better validation, then it ends")
 
+    @model_validator(mode="after")
+    def _an_embedding(self) -> Self:
+        if self.onset is not None and self.onset >= self.cutoff:
+            raise ValueError(
+                f"neighbours fade at {self.onset:g} Å, but the cutoff is {self.cutoff:g} Å: give"
+                " an 'onset' below it"
+            )
+        if self.axis > self.embedding[-1]:
+            raise ValueError(
+                f"'axis' is {self.axis}, but the last layer of 'embedding' has"
+                f" {self.embedding[-1]} nodes: give at most as many"
+            )
+        return self
+
 
 @lru_cache(maxsize=8)
 def _members(text: str, species: tuple[int, ...]) -> "DeepMembers":
     # One object for equal settings: what is compiled for it serves every fit.
-    from hyperatom.errors import InputError
     from hyperatom.potentials.deep_potential_fit import DeepMembers
     from hyperatom.potentials.features.deep_embedding import DeepEmbedding
 
     settings = DeepPotentialSettings.model_validate_json(text)
     onset = 0.5 * settings.cutoff if settings.onset is None else settings.onset
-    if onset >= settings.cutoff:
-        raise InputError(
-            f"Neighbours of a deep potential begin to fade at {onset:g} Å, but its cutoff is"
-            f" {settings.cutoff:g} Å.",
-            "Give an 'onset' below the cutoff.",
-        )
-    if settings.axis > settings.embedding[-1]:
-        raise InputError(
-            f"'axis' of a deep potential is {settings.axis}, but the last layer of its embedding"
-            f" has {settings.embedding[-1]} nodes.",
-            "Give at most as many.",
-        )
     return DeepMembers(
         settings,
         DeepEmbedding(species, settings.cutoff, onset, settings.embedding, settings.axis),
