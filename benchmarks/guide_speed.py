@@ -29,7 +29,7 @@ from figures import Figure, report
 
 SIZES = (72, 216, 1728)
 CUTOFF = 6.0
-SKIN = {300: 0.35, 3000: 0.4}
+SKIN = {300: 0.3, 3000: 0.35}
 MASSES = np.array([28.085, 15.999])
 RADII = np.array([[2.9, 1.7], [1.7, 2.5]])
 # A pair energy t^2 (a t - b), t = 1 - (r / range)^2: bonds of 3 eV at 1.62 Å between silicon and
@@ -152,7 +152,7 @@ class Walker:
         self.dynamics = CompiledDynamics(of_dynamics, precision)
 
     def lists(self, skin: float) -> Any:
-        from hyperatom.geometry.neighbours import NeighbourLists
+        from hyperatom.geometry.neighbour_lists import NeighbourLists
 
         return NeighbourLists(self.cell, np.ones(3, bool), self.species, 2, CUTOFF, skin)
 

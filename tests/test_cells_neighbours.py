@@ -7,8 +7,8 @@ from ase.neighborlist import neighbor_list
 
 from hyperatom.errors import InputError
 from hyperatom.geometry.cells import complete_cell, heights, wrap
+from hyperatom.geometry.neighbour_lists import NeighbourLists
 from hyperatom.geometry.neighbours import (
-    NeighbourLists,
     SlotsExceededError,
     find_neighbours,
     minimum_distance,

@@ -6,7 +6,7 @@ import pytest
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.geometry.neighbours import NeighbourLists
+from hyperatom.geometry.neighbour_lists import NeighbourLists
 from hyperatom.potentials.classical.buckingham import bks_silica
 from hyperatom.potentials.classical.morse import morse
 from hyperatom.potentials.features.density import DensitySettings

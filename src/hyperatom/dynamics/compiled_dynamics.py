@@ -7,11 +7,6 @@ from the very same point, so a renewal changes nothing but the order of sums. A 
 from a wide one inside the compiled program; the host searches for a new wide list when that no
 longer suffices, which is rare. The number of steps is data, not shape: nothing is compiled again
 when it, the time step or any parameter changes.
-
-When the cell moves from h_0 to h, A = h_0^-1 h, a pair at distance r_0 is at least
-sigma(A) r_0 - 2 max |u| away, with u = x - x_0 A what atoms moved beyond following the cell, and
-sigma(A) >= 1 - |A - 1|. A list of reach r is therefore complete up to the distance c while
-2 max |u| <= (r - c) - r |A - 1|.
 """
 
 from collections.abc import Callable
@@ -24,12 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.dynamics.allowances import allowances_of, deformation_of, knows_all_pairs
 from hyperatom.dynamics.motion import Circumstances, Integrator, Motion
 from hyperatom.dynamics.velocity_verlet import VelocityVerlet
 from hyperatom.errors import InputError
 from hyperatom.fence import fenced
 from hyperatom.geometry.narrow_neighbours import deformed, narrow
-from hyperatom.geometry.neighbours import NeighbourLists, Neighbours
+from hyperatom.geometry.neighbour_lists import NeighbourLists
+from hyperatom.geometry.neighbours import Neighbours
 
 Forces = Callable[[Any, jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array, jax.Array]]
 """(parameters, positions (n_atoms, 3), cell (3, 3), neighbours) -> energy, forces, virial (3, 3)
@@ -81,10 +78,11 @@ class _State(NamedTuple):
     motion: Motion
     step: Any  # steps completed; -1 before the first evaluation of the forces
     neighbours: Any  # the narrow list
-    origin: Any  # positions and cell for which it was made
+    origin: Any  # positions and cell for which it was made, and allowances with which
     fresh: Any  # is it still complete?
-    known: Any  # is the wide list still complete?
-    fits: Any  # are there enough slots in the narrow list?
+    allowances: Any  # for the next narrow list
+    known: Any  # does the wide list know all its pairs?
+    needed: Any  # slots of each species that the narrow list needs
     n_lists: Any  # narrow lists made
 
 
@@ -92,8 +90,8 @@ class _Constants(NamedTuple):
     parameters: Any
     circumstances: Circumstances
     cutoff: Any
-    reach: Any  # cutoff + skin
-    wide_reach: Any  # cutoff + skin + margin
+    skin: Any
+    margin: Any
 
 
 class _Wide(NamedTuple):
@@ -158,19 +156,18 @@ class CompiledDynamics:
                 motion=motion,
                 step=np.int32(-1),
                 neighbours=_no_neighbours(n_atoms, slots, self.precision) if lists else None,
-                origin=(motion.positions, motion.cell),
+                origin=(motion.positions, motion.cell, _no_allowances(n_atoms, self.precision)),
                 fresh=False,
+                allowances=_no_allowances(n_atoms, self.precision),
                 known=True,
-                fits=True,
+                needed=np.zeros(len(slots), dtype=np.int32),
                 n_lists=np.int32(0),
             )
             for check in range(n_checks):
                 target = np.int32(check * check_every)
                 state = segment(constants, state, wide, target, check > 0, slots=slots)
                 while int(state.step) < target and lists and _in_reach(state.motion, moves):
-                    if not bool(state.fits):
-                        where = np.asarray(state.motion.positions, dtype=np.float64)
-                        lists.make(where, np.asarray(state.motion.cell, dtype=np.float64))
+                    lists.grow(tuple(np.asarray(state.needed).tolist()))
                     wide, slots = self._search(lists, state.motion)
                     if slots != state.neighbours.slots:
                         empty = _no_neighbours(n_atoms, slots, self.precision)
@@ -221,8 +218,6 @@ class CompiledDynamics:
     ) -> _Constants:
         real = self.precision.type
         cutoff = 0.0 if lists is None else lists.cutoff
-        reach = cutoff + (np.inf if lists is None else lists.skin)
-        wide_reach = reach + (np.inf if lists is None else lists.margin)
         return _Constants(
             parameters=jax.device_put(parameters),
             circumstances=Circumstances(
@@ -234,8 +229,8 @@ class CompiledDynamics:
                 step=np.int64(first_step),
             ),
             cutoff=real(cutoff),
-            reach=real(reach),
-            wide_reach=real(wide_reach),
+            skin=real(0.0 if lists is None else lists.skin),
+            margin=real(0.0 if lists is None else lists.margin),
         )
 
     def _search(
@@ -249,13 +244,7 @@ class CompiledDynamics:
         if lists.capacity is None:
             lists.make(where, cell)
         wide = lists.make_wide(where, cell)
-        on_device = Neighbours(
-            index=jnp.asarray(wide.index),
-            shift=jnp.asarray(wide.shift, dtype=self.precision),
-            reverse=jnp.asarray(wide.reverse),
-            slots=wide.slots,
-        )
-        return _Wide(on_device, motion.positions, motion.cell), lists.capacity or ()
+        return _Wide(jax.device_put(wide), motion.positions, motion.cell), lists.capacity or ()
 
 
 def at_rest(
@@ -278,6 +267,10 @@ def _no_neighbours(n_atoms: int, slots: tuple[int, ...], real: np.dtype[Any]) ->
     shape = (n_atoms, sum(slots))
     index = jnp.zeros(shape, dtype=np.int32)
     return Neighbours(index, jnp.zeros((3, *shape), dtype=real), index, slots)
+
+
+def _no_allowances(n_atoms: int, real: np.dtype[Any]) -> jax.Array:
+    return jnp.zeros(n_atoms, dtype=real)
 
 
 def _in_reach(motion: Motion, moves: bool) -> bool:
@@ -314,9 +307,8 @@ def _make_segment(forces: Forces, integrator: Integrator) -> Callable[..., _Stat
             begun = integrator.begin(state.motion, circumstances)
             motion = jax.tree.map(partial(jnp.where, really), begun, state.motion)
             if listed:
-                positions, cell = state.origin
-                reaches = constants.reach, constants.cutoff
-                complete = _is_complete(motion, positions, cell, *reaches, moves)
+                cutoff = constants.cutoff
+                complete = knows_all_pairs(motion, state.origin, cutoff, jnp.zeros(()), moves)
             else:
                 complete = jnp.all(jnp.isfinite(motion.positions))
             return state._replace(motion=motion, fresh=state.fresh & complete)
@@ -324,20 +316,27 @@ def _make_segment(forces: Forces, integrator: Integrator) -> Callable[..., _Stat
         def now(neighbours: Neighbours, motion: Motion) -> Neighbours:
             if not moves:
                 return neighbours
-            shift = deformed(neighbours.shift, _deformation(wide.cell, motion.cell))
+            shift = deformed(neighbours.shift, deformation_of(wide.cell, motion.cell))
             return Neighbours(neighbours.index, shift, neighbours.reverse, neighbours.slots)
+
+        def fit(needed: jax.Array) -> jax.Array:
+            enough: jax.Array = jnp.all(needed <= np.array(slots, dtype=np.int32))
+            return enough
 
         def renew(state: _State) -> _State:
             motion = state.motion
-            deformation = _deformation(wide.cell, motion.cell) if moves else None
-            neighbours, fits = fenced(partial(narrow, slots=slots))(
-                wide.neighbours, motion.positions, constants.reach, deformation=deformation
+            deformation = deformation_of(wide.cell, motion.cell) if moves else None
+            neighbours, needed = fenced(partial(narrow, slots=slots))(
+                wide.neighbours,
+                motion.positions,
+                0.5 * constants.cutoff + state.allowances,
+                deformation=deformation,
             )
             return state._replace(
                 neighbours=neighbours,
-                origin=(motion.positions, motion.cell),
-                fresh=fits,
-                fits=fits,
+                origin=(motion.positions, motion.cell, state.allowances),
+                fresh=fit(needed),
+                needed=needed,
                 n_lists=state.n_lists + 1,
             )
 
@@ -373,41 +372,24 @@ def _make_segment(forces: Forces, integrator: Integrator) -> Callable[..., _Stat
         def note_wide(state: _State) -> _State:
             if not listed:
                 return state._replace(known=state.fresh)
-            known = _is_complete(
+            allowances = allowances_of(
                 state.motion,
-                wide.positions,
-                wide.cell,
-                constants.wide_reach,
-                constants.reach,
-                moves,
+                constants.circumstances.inverse_masses,
+                constants.skin,
+                constants.margin,
             )
-            return state._replace(known=known)
+            everywhere = jnp.full_like(allowances, 0.5 * (constants.skin + constants.margin))
+            origin = wide.positions, wide.cell, everywhere
+            known = knows_all_pairs(state.motion, origin, constants.cutoff, allowances, moves)
+            return state._replace(allowances=allowances, known=known)
 
         def suffices(state: _State) -> Any:
-            return (state.step < target) & state.known & state.fits
+            return (state.step < target) & state.known & fit(state.needed)
 
-        state = state._replace(fresh=state.fresh | (not listed), fits=jnp.bool_(True))
+        state = state._replace(
+            fresh=state.fresh | (not listed), needed=jnp.zeros_like(state.needed)
+        )
         state = note_wide(begin_step(state, begin))
         return jax.lax.while_loop(suffices, with_one_list, state)
 
     return segment
-
-
-def _deformation(before: jax.Array, after: jax.Array) -> jax.Array:
-    deformation: jax.Array = jnp.linalg.solve(before, after)
-    return deformation
-
-
-def _is_complete(
-    motion: Motion, positions: Any, cell: Any, reach: Any, needed: Any, moves: bool
-) -> jax.Array:
-    """Is a list of this reach, made for positions and cell, complete up to `needed`? Not if NaN."""
-    room = reach - needed
-    moved = motion.positions - positions
-    if moves:
-        deformation = _deformation(cell, motion.cell)
-        moved = motion.positions - positions @ deformation
-        moved = moved - moved.mean(axis=0)
-        room = room - reach * jnp.linalg.norm(deformation - jnp.eye(3, dtype=moved.dtype))
-    complete: jax.Array = jnp.all(4.0 * jnp.sum(moved**2, axis=1) <= room**2) & (room >= 0.0)
-    return complete

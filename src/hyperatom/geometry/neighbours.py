@@ -1,6 +1,7 @@
 """Neighbour lists: for every atom the atoms within a cutoff, sorted by species, in fixed slots."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,10 @@ from numpy.typing import NDArray
 from hyperatom.errors import InputError
 from hyperatom.geometry.cells import complete_cell, lattice_translations
 
-Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]
+Pairs = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 SLOT_MULTIPLE = 8
 """Slots come in multiples of this: a vector register is filled, and few shapes are compiled."""
-
-CAPACITY_MARGIN = 1.15
-"""Slots grow to this multiple of the need, so that a fluctuation does not compile again."""
-
 
 PAIR_BYTES = 200
 """Memory for each neighbour of an atom, with all that is computed on the way, roughly."""
@@ -67,24 +64,46 @@ def pairs(
     given, inside the cell or not. An atom and its own image are a pair too. Returns (n_pairs,),
     (n_pairs,) and (n_pairs, 3), the last in whole numbers of lattice vectors.
     """
+    positions = np.asarray(positions, dtype=np.float64)
+    inside, translations = inside_cell(positions, cell, periodic)
+    i, j, lattice = pairs_inside(inside, cell, periodic, cutoff)
+    if translations.any():
+        translations = translations.astype(np.int32)
+        lattice = lattice + translations[i] - translations[j]
+    return i, j, lattice
+
+
+def pairs_inside(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    periodic: NDArray[np.bool_],
+    cutoff: float,
+) -> Pairs:
+    """As `pairs`, for positions inside the cell: atoms that left it cost a pass over all pairs."""
     from vesin import NeighborList
 
-    positions = np.asarray(positions, dtype=np.float64)
     periodic = np.asarray(periodic, dtype=bool)
+    finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
+    i, j, lattice = finder.compute(
+        positions, complete_cell(cell, periodic), periodic, quantities="ijS"
+    )
+    return i.astype(np.int32), j.astype(np.int32), lattice.astype(np.int32, copy=False)
+
+
+def inside_cell(
+    positions: NDArray[np.float64], cell: NDArray[np.float64], periodic: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Positions inside the cell, (n_atoms, 3) in Å, and the translations taken off them.
+
+    Raises `InputError` for positions that are not finite.
+    """
     if not np.isfinite(positions).all():
         raise InputError(
             "A neighbour list was asked for positions that are not finite.",
             "Look for overlapping atoms or too long a time step.",
         )
-    box = complete_cell(cell, periodic)
     translations = lattice_translations(positions, cell, periodic)
-    inside = positions - translations @ box
-    finder = NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
-    i, j, lattice = finder.compute(inside, box, periodic, quantities="ijS")
-    i, j = i.astype(np.int32), j.astype(np.int32)
-    if translations.any():
-        lattice = lattice + translations[i] - translations[j]
-    return i, j, lattice.astype(np.float64)
+    return positions - translations @ complete_cell(cell, periodic), translations
 
 
 def pairs_of_copies(
@@ -93,15 +112,16 @@ def pairs_of_copies(
     periodic: NDArray[np.bool_],
     cutoff: float,
     n_copies: int,
+    find: Callable[..., Pairs] = pairs,
 ) -> Pairs:
-    """The pairs of stacked copies of the atoms that do not see each other; as `pairs` otherwise.
+    """The pairs of stacked copies of the atoms that do not see each other; as `find` otherwise.
 
     Raises `InputError` where so many copies would not fit into memory.
     """
     if n_copies == 1:
-        return pairs(positions, cell, periodic, cutoff)
+        return find(positions, cell, periodic, cutoff)
     copies = np.reshape(positions, (n_copies, -1, 3))
-    first_found = pairs(copies[0], cell, periodic, cutoff)
+    first_found = find(copies[0], cell, periodic, cutoff)
     needed, memory = 2.0 * PAIR_BYTES * n_copies * len(first_found[0]), physical_memory()
     if needed > memory:
         raise InputError(
@@ -109,7 +129,7 @@ def pairs_of_copies(
             f"their neighbours; this machine has {memory / 1e9:.0f} GB.",
             f"Use at most {int(n_copies * memory / needed)} beads.",
         )
-    found = [first_found, *(pairs(copy, cell, periodic, cutoff) for copy in copies[1:])]
+    found = [first_found, *(find(copy, cell, periodic, cutoff) for copy in copies[1:])]
     first = copies.shape[1] * np.arange(n_copies, dtype=np.int32)
     return (
         np.concatenate([offset + one[0] for offset, one in zip(first, found, strict=True)]),
@@ -141,28 +161,66 @@ def find_neighbours(
 
     Raises `SlotsExceededError` when an atom has more neighbours of a species than slots.
     """
-    species = np.asarray(species, dtype=np.int32)
-    n_atoms = len(species)
     i, j, lattice = pairs_of_copies(positions, cell, periodic, cutoff, n_copies)
-    n_pairs = len(i)
+    found = in_slots(i, j, species, n_species, capacity)
+    shift = np.zeros((3, found.index.size))
+    shift[0] = 2.0 * cutoff
+    for plane, components in zip(shift, complete_cell(cell, periodic).T, strict=True):
+        part = lattice @ components
+        plane[found.there] = part
+        plane[found.back] = -part
+    return Neighbours(found.index, shift.reshape(3, *found.index.shape), found.reverse, found.slots)
+
+
+@dataclass(frozen=True, eq=False)
+class Slotted:
+    """Pairs, each seen from both of its ends, in the slots of their atoms.
+
+    | field     | shape              | meaning                                                     |
+    |-----------|--------------------|-------------------------------------------------------------|
+    | `index`   | (n_atoms, n_slots) | as in `Neighbours`                                          |
+    | `reverse` | (n_atoms, n_slots) | as in `Neighbours`                                          |
+    | `there`   | (n_pairs,)         | flat slot of each pair seen from i                          |
+    | `back`    | (n_pairs,)         | flat slot of each pair seen from j                          |
+    | `slots`   | (n_species,)       | number of slots of each neighbour species                   |
+    """
+
+    index: NDArray[np.int32]
+    reverse: NDArray[np.int32]
+    there: NDArray[np.int32]
+    back: NDArray[np.int32]
+    slots: tuple[int, ...]
+
+
+def in_slots(
+    i: NDArray[np.int32],
+    j: NDArray[np.int32],
+    species: NDArray[np.int64],
+    n_species: int,
+    capacity: tuple[int, ...] | None,
+) -> Slotted:
+    """Pairs i, j (n_pairs,) in slots; other arguments and errors as in `find_neighbours`."""
+    species = np.asarray(species, dtype=np.int32)
+    n_atoms, n_pairs = len(species), len(i)
     centre = np.concatenate([i, j])
     neighbour = np.concatenate([j, i])
 
     # Pairs grouped by centre and species of the neighbour, with a counting sort.
     group = centre * np.int32(n_species) + species[neighbour]
-    counts = np.bincount(group, minlength=n_atoms * n_species)
+    counts = np.bincount(group, minlength=n_atoms * n_species).astype(np.int32)
     needed = tuple(int(n) for n in counts.reshape(n_atoms, n_species).max(axis=0, initial=0))
     if capacity is None:
-        capacity = tuple(_round_up(n) for n in needed)
+        capacity = tuple(round_up(n) for n in needed)
     if any(n > room for n, room in zip(needed, capacity, strict=True)):
         raise SlotsExceededError(needed, capacity)
 
     # The slot of the first pair of each group, and of every pair behind it.
     n_slots = sum(capacity)
-    offset = np.cumsum(capacity) - np.asarray(capacity)
-    first_slot = (np.arange(n_atoms)[:, None] * n_slots + offset).ravel()
-    first_pair = np.cumsum(counts) - counts
-    slot_in_order = np.arange(2 * n_pairs) + np.repeat(first_slot - first_pair, counts)
+    offset = np.cumsum(capacity, dtype=np.int32) - np.asarray(capacity, dtype=np.int32)
+    first_slot = (np.arange(n_atoms, dtype=np.int32)[:, None] * np.int32(n_slots) + offset).ravel()
+    first_pair = np.cumsum(counts, dtype=np.int32) - counts
+    slot_in_order = np.repeat(first_slot - first_pair, counts)
+    slot_in_order += np.arange(2 * n_pairs, dtype=np.int32)
     slot = np.empty(2 * n_pairs, dtype=np.int32)
     slot[_counting_sort(group, len(counts))] = slot_in_order
     there, back = slot[:n_pairs], slot[n_pairs:]
@@ -172,92 +230,8 @@ def find_neighbours(
     reverse = np.arange(n_atoms * n_slots, dtype=np.int32)
     reverse[there] = back
     reverse[back] = there
-    shift = np.zeros((3, n_atoms * n_slots))
-    shift[0] = 2.0 * cutoff
-    for plane, components in zip(shift, complete_cell(cell, periodic).T, strict=True):
-        part = lattice @ components
-        plane[there] = part
-        plane[back] = -part
-    return Neighbours(
-        index=index.reshape(n_atoms, n_slots),
-        shift=shift.reshape(3, n_atoms, n_slots),
-        reverse=reverse.reshape(n_atoms, n_slots),
-        slots=tuple(capacity),
-    )
-
-
-class NeighbourLists:
-    """Makes neighbour lists of one set of atoms in one cell, all with the same number of slots.
-
-    Lists reach `skin` beyond the cutoff: one stays right until an atom has moved by skin/2. Wide
-    lists reach `margin` further, to be narrowed on the way while no atom has moved by margin/2. The
-    slots grow when they no longer suffice, by 15 % and to a multiple of 8, and never shrink.
-    """
-
-    def __init__(
-        self,
-        cell: NDArray[np.float64],
-        periodic: NDArray[np.bool_],
-        species: NDArray[np.int64],
-        n_species: int,
-        cutoff: float,
-        skin: float,
-        capacity: tuple[int, ...] | None = None,
-        margin: float = 3.0,
-        n_copies: int = 1,
-    ) -> None:
-        self.cell = np.array(cell, dtype=np.float64)
-        self.periodic = np.array(periodic, dtype=bool)
-        self.species = np.array(species)
-        self.n_species = n_species
-        self.cutoff = cutoff
-        self.skin = skin
-        self.capacity = capacity
-        self.margin = margin
-        self.n_copies = n_copies
-        self.wide_capacity: tuple[int, ...] | None = None
-
-    def make(
-        self, positions: NDArray[np.float64], cell: NDArray[np.float64] | None = None
-    ) -> Neighbours:
-        """The list for `positions` (n_atoms, 3), in Å, inside the cell or not.
-
-        `cell` (3, 3), in Å, where it is no longer that of the beginning.
-        """
-        neighbours = self._find(positions, cell, self.cutoff + self.skin, self.capacity)
-        self.capacity = neighbours.slots
-        return neighbours
-
-    def make_wide(
-        self, positions: NDArray[np.float64], cell: NDArray[np.float64] | None = None
-    ) -> Neighbours:
-        """A list that reaches cutoff + skin + margin; arguments as in `make`."""
-        reach = self.cutoff + self.skin + self.margin
-        if self.wide_capacity is None and self.capacity is not None:
-            # As many more as there is more volume: a rule, so that equal runs have equal shapes.
-            ratio = (reach / (self.cutoff + self.skin)) ** 3
-            self.wide_capacity = tuple(_round_up(round(ratio * n)) for n in self.capacity)
-        neighbours = self._find(positions, cell, reach, self.wide_capacity)
-        self.wide_capacity = neighbours.slots
-        return neighbours
-
-    def _find(
-        self,
-        positions: NDArray[np.float64],
-        cell: NDArray[np.float64] | None,
-        reach: float,
-        capacity: tuple[int, ...] | None,
-    ) -> Neighbours:
-        cell = self.cell if cell is None else cell
-        arguments = (positions, cell, self.periodic, self.species, self.n_species, reach)
-        try:
-            return find_neighbours(*arguments, capacity, self.n_copies)
-        except SlotsExceededError as exceeded:
-            grown = tuple(
-                _round_up(round(CAPACITY_MARGIN * n)) if n > room else room
-                for n, room in zip(exceeded.needed, exceeded.capacity, strict=True)
-            )
-            return find_neighbours(*arguments, grown, self.n_copies)
+    shape = (n_atoms, n_slots)
+    return Slotted(index.reshape(shape), reverse.reshape(shape), there, back, tuple(capacity))
 
 
 def physical_memory() -> float:
@@ -268,7 +242,8 @@ def physical_memory() -> float:
         return float("inf")
 
 
-def _round_up(count: int) -> int:
+def round_up(count: int) -> int:
+    """The next multiple of `SLOT_MULTIPLE`."""
     return -(-count // SLOT_MULTIPLE) * SLOT_MULTIPLE
 
 

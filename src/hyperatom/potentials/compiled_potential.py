@@ -26,13 +26,14 @@ from hyperatom.dynamics.compiled_dynamics import CompiledDynamics, DynamicsPath,
 from hyperatom.dynamics.velocity_verlet import VelocityVerlet
 from hyperatom.errors import InputError
 from hyperatom.evaluation import VOIGT, Evaluation
-from hyperatom.geometry.neighbours import NeighbourLists, minimum_distance
+from hyperatom.geometry.neighbour_lists import NeighbourLists
+from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.potentials.local_energy import AtomicEnergy, LocalEnergy, energy_forces_virial
 
 NVE = Dynamics(VelocityVerlet())
 
-SKIN = 0.6
-"""Å beyond the cutoff for which neighbour lists are made."""
+SKIN = 0.4
+"""Å beyond the cutoff that neighbour lists of paths reach, in the mean of all pairs."""
 
 Array = NDArray[np.float64]
 
