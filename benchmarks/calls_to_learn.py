@@ -163,8 +163,9 @@ def main() -> None:
                 text = INPUT.format(repeat=given.repeat, seed=seed)
                 if given.calls:
                     text += f"learn: {{calls: {given.calls}}}\n"
-                if given.proposals:
-                    text += f"produce: {{proposals: {given.proposals}}}\n"
+                # The guide's own samples, which sharpen averages, tell nothing about learning.
+                proposals = f"proposals: {given.proposals}, " if given.proposals else ""
+                text += f"produce: {{{proposals}guide_samples: 0}}\n"
                 clock = time.perf_counter()
                 run = run_campaign(text, (given.folder or Path(temporary)) / f"seed-{seed}")
                 wall = time.perf_counter() - clock

@@ -141,6 +141,16 @@ def test_allowances_go_by_what_atoms_are_about_to_move():
     )
 
 
+def test_one_isolated_atom_has_an_empty_list():
+    lists = NeighbourLists(np.zeros((3, 3)), np.zeros(3, bool), np.zeros(1, int), 2, CUTOFF, SKIN)
+    assert lists.make(np.zeros((1, 3))).slots == (0, 0)
+    with jax.enable_x64(True):
+        wide, radii = lists.make_wide(np.zeros((1, 3))), jnp.full(1, 2.0)
+        found, needed = jax.jit(narrow, static_argnums=3)(wide, jnp.zeros((1, 3)), radii, (0, 0))
+    assert np.asarray(needed).tolist() == [0, 0]
+    assert found.index.shape == (1, 0)
+
+
 def test_a_cell_too_short_for_a_packed_translation_is_refused():
     assert packed(np.array([[511, -511, 0]], dtype=np.int32)).dtype == np.int32
     with pytest.raises(InputError, match="512 lattice vectors"):

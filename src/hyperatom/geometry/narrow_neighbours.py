@@ -138,7 +138,7 @@ def _places(
         within = jax.lax.bitcast_convert_type(sums, jnp.uint8)
         count = within.astype(jnp.int32) + before.astype(jnp.int32)[:, :, None]
         count = count.reshape(n_atoms, n_wide)
-        needed.append(count[:, -1].max())
+        needed.append(count[:, -1:].max(initial=0))
         nowhere = jnp.full_like(count, n_slots)
         place = jax.lax.select(kept & (count <= n_narrow), count + (start - 1), nowhere)
         places.append(place.astype(smallest))
