@@ -32,8 +32,8 @@ class FamilyLearner:
     """`add` labels, `fit` a frozen potential at any time; fits begin where the last one ended.
 
     The same labels, with fits in between at the same places, give the same potential bit for bit.
-    The compiled part is that of the first fit: settings and species decide it. Where there is a
-    `baseline`, what is learned is the difference to it.
+    The compiled part is that of the first fit, or of the last one that settled open settings. Where
+    there is a `baseline`, what is learned is the difference to it.
     """
 
     family: Family
@@ -46,6 +46,7 @@ class FamilyLearner:
     _frames: list[LabelledFrame] = field(default_factory=list)
     _latest: FittedPotential | None = None
     _model: CompiledModel | None = None
+    _settings: Any = None
     _sum: CompiledModel | None = None
     _next: float = 0.0
 
@@ -105,9 +106,10 @@ class FamilyLearner:
         return self._on_one_model(result.potential)
 
     def _on_one_model(self, potential: FittedPotential) -> FittedPotential:
-        if self._model is None:
-            self._model = potential.model
+        if self._model is None or potential.settings != self._settings:
+            self._model, self._settings = potential.model, potential.settings
             self._model.reserve(self.start)
+            self._sum = None
         return replace(potential, model=self._model)
 
     def _on_baseline(self, potential: FittedPotential) -> FittedPotential:
