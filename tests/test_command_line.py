@@ -396,7 +396,18 @@ def test_an_input_that_is_none(command: str, tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(bytes(range(128, 256)))
     refused(hyperatom(command, tmp_path / "binary"), "not a text file")
     file = write(tmp_path, {**INPUT, "temprature": 300})  # codespell:ignore
-    refused(hyperatom(command, file), "did you mean 'temperature'?")
+    refused(hyperatom(command, file), "did you mean 'temperature'? All keys")
+    # A guide that is none for these atoms is refused before anything is paid for.
+    other = {"neighbours": ["Au"], "eta": 1.0}
+    guide = {"kind": "behler_parrinello", "descriptors": "symmetry_functions"}
+    file = write(tmp_path, {**INPUT, "guide": {**guide, "symmetry_functions": [other]}})
+    refused(hyperatom(command, file), "List every species of the symmetry functions")
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    asked = [sys.executable, "-m", "hyperatom", "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.startswith("hyperatom ")
 
 
 def test_schema_is_the_settings_schema() -> None:

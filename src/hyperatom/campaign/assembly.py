@@ -14,7 +14,7 @@ from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
-from hyperatom.campaign.learning import make_learner
+from hyperatom.campaign.learning import check_guide, make_learner
 from hyperatom.campaign.monitor import Monitor
 from hyperatom.campaign.moves import check_moves
 from hyperatom.campaign.run_directory import RunDirectory
@@ -175,6 +175,7 @@ def check_campaign(settings: Settings, start: Configuration, folder: Path) -> No
                 "Give 'reference.cheap' another engine or cheaper settings, or take it away.",
             )
     check_baseline(settings, folder, start)
+    check_guide(settings, start)
     for one in settings.labels:
         store_path(folder / one)
 

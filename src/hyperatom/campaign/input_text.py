@@ -32,8 +32,8 @@ def checked(model: type[Model], text: str, source: str, cure: str, writer: str) 
     except InputError as problem:
         raise InputError(f"{source}: {problem.problem}", problem.cure) from None
     except ValidationError as problem:
-        said = (_explain(error, text, model) for error in problem.errors())
-        raise InputError(f"{source}: " + "; ".join(said) + ".", cure) from None
+        said = "; ".join(_explain(error, text, model) for error in problem.errors())
+        raise InputError(f"{source}: {said}{'' if said.endswith('?') else '.'}", cure) from None
 
 
 def _explain(error: Any, text: str, model: type[BaseModel]) -> str:

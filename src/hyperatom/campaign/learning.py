@@ -11,6 +11,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.combined_potentials import with_species
 from hyperatom.potentials.families.linear_density import LinearDensitySettings, density_settings
+from hyperatom.potentials.family import Family
 from hyperatom.potentials.family_catalogue import checked_settings, find_family
 from hyperatom.units import BOLTZMANN
 
@@ -87,10 +88,24 @@ def make_learner(
         return LinearDensityLearner(model, start, energy_window=float(12.0 * spread + below))
     from hyperatom.potentials.family_learner import FamilyLearner
 
-    family = find_family(guide.kind)
-    content = guide.model_dump(include=set(family.settings.model_fields))
-    own = checked_settings(family, content)
+    family, own = _family_of(guide)
     baseline = load_baseline(settings, directory)
     if baseline is not None:
         baseline = with_species(baseline, start.species)
     return FamilyLearner(family, own, start, settings.seed, baseline)
+
+
+def check_guide(settings: Settings, start: Configuration) -> None:
+    """Raises `InputError` where the guide that the settings describe is none for these atoms."""
+    if isinstance(settings.guide, LinearDensitySettings):
+        return
+    family, own = _family_of(settings.guide)
+    if family.unknowns is not None:
+        family.unknowns(own, start.species)
+
+
+def _family_of(guide: Any) -> tuple[Family, Any]:
+    """The family of a guide, and what of the guide's settings belongs to it."""
+    family = find_family(guide.kind)
+    content = guide.model_dump(include=set(family.settings.model_fields))
+    return family, checked_settings(family, content)
