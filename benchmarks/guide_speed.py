@@ -106,14 +106,11 @@ def network(precision: type) -> tuple[Callable[..., Any], dict[str, Any]]:
     return atomic_energy, {name: value.astype(precision) for name, value in weights.items()}
 
 
-def seconds(function: Callable[[], Any], repeats: int) -> float:
-    """The least processor time of one call."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+def seconds(function: Callable[[], Any]) -> float:
+    """Processor time of a call."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
 
 
 def repeat(function: Callable[[], Any], times: int) -> None:
@@ -217,11 +214,17 @@ def one_core(precision_name: str) -> dict[str, Any]:
                 repeat(bare, 1)
                 run()
                 rounds = []
-                # Alternating, and compared within a round: the speed of a shared machine changes.
+                # Compared within a round, the steps between two measurements of what they are
+                # compared with: the speed of a shared machine changes.
                 for _ in range(ROUNDS):
-                    rate = 2 * 2048**3 / seconds(partial(repeat, dense_call, 1), 3)
-                    evaluation = seconds(partial(repeat, bare, n_calls), 2) / n_calls
-                    rounds.append((rate, evaluation / n_atoms, seconds(run, 1) / n_steps / n_atoms))
+                    product = seconds(partial(repeat, dense_call, 2))
+                    evaluation = seconds(partial(repeat, bare, n_calls))
+                    step = seconds(run)
+                    evaluation += seconds(partial(repeat, bare, n_calls))
+                    product += seconds(partial(repeat, dense_call, 2))
+                    rate = 4 * 2 * 2048**3 / product
+                    evaluation /= 2 * n_calls * n_atoms
+                    rounds.append((rate, evaluation, step / n_steps / n_atoms))
                 rates, evaluations, steps = np.array(rounds).T
                 path = run()
                 entry[f"{temperature} K"] = {
