@@ -152,13 +152,14 @@ class CompiledDynamics:
             )
             motion = jax.tree.map(partial(_as_device_array, real=self.precision), motion)
             wide, slots = self._search(lists, motion)
+            nothing = jnp.zeros(n_atoms, dtype=self.precision)
             state = _State(
                 motion=motion,
                 step=np.int32(-1),
                 neighbours=_no_neighbours(n_atoms, slots, self.precision) if lists else None,
-                origin=(motion.positions, motion.cell, _no_allowances(n_atoms, self.precision)),
+                origin=(motion.positions, motion.cell, nothing),
                 fresh=False,
-                allowances=_no_allowances(n_atoms, self.precision),
+                allowances=nothing,
                 known=True,
                 needed=np.zeros(len(slots), dtype=np.int32),
                 n_lists=np.int32(0),
@@ -267,10 +268,6 @@ def _no_neighbours(n_atoms: int, slots: tuple[int, ...], real: np.dtype[Any]) ->
     shape = (n_atoms, sum(slots))
     index = jnp.zeros(shape, dtype=np.int32)
     return Neighbours(index, jnp.zeros((3, *shape), dtype=real), index, slots)
-
-
-def _no_allowances(n_atoms: int, real: np.dtype[Any]) -> jax.Array:
-    return jnp.zeros(n_atoms, dtype=real)
 
 
 def _in_reach(motion: Motion, moves: bool) -> bool:

@@ -56,8 +56,8 @@ def narrow(
 
     shape = (n_atoms, n_slots)
     own = jnp.arange(n_atoms, dtype=jnp.int32)[:, None]
-    taken = (source < n_atoms * n_wide).reshape(shape)
-    source = jnp.where(source < n_atoms * n_wide, source, 0)
+    taken = source < n_atoms * n_wide
+    source, taken = jnp.where(taken, source, 0), taken.reshape(shape)
     index = jnp.where(taken, index[source].reshape(shape), own)
     shift = fenced(_shifts)(index, lattice[source].reshape(shape), translations.T, box)
     beyond = jnp.array([4.0, 0.0, 0.0], dtype=positions.dtype) * radii.max()

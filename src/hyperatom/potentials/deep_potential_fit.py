@@ -17,7 +17,12 @@ from hyperatom.potentials.committee_fit import Stacks, each_member
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.features.deep_embedding import DeepEmbedding
 from hyperatom.potentials.member_spread import member_of
-from hyperatom.potentials.network_fit import at_rest, element_networks, real_inputs
+from hyperatom.potentials.network_fit import (
+    at_rest,
+    element_networks,
+    network_tree,
+    real_inputs,
+)
 from hyperatom.potentials.readouts.last_layer import solved
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.training.local_terms import DirectTerms
@@ -120,15 +125,10 @@ class DeepMembers:
     def _networks(self, task: FitTask, rng: np.random.Generator) -> list[dict[str, Any]]:
         """Random networks of all species, on features that need no other scale."""
         n_features = self.embedding.n_features
+        nodes = [n_features, *task.settings.hidden, 1]
+        same = np.zeros(n_features), np.ones(n_features)
         return [
-            {
-                "shift": np.zeros(n_features),
-                "stretch": np.ones(n_features),
-                "layers": random_network([n_features, *task.settings.hidden, 1], rng),
-                "scale": np.float64(1.0),
-                "offset": np.float64(constant),
-            }
-            for constant in task.constants
+            network_tree(random_network(nodes, rng), *same, constant) for constant in task.constants
         ]
 
     def _last_layer(self, tree: Any, stacks: Stacks, noise: Noise) -> Any:

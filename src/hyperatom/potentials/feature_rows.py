@@ -23,6 +23,7 @@ from hyperatom.potentials.features.invariant_slopes import slopes_of_invariants
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
 from hyperatom.potentials.linear_density import LinearDensityModel
+from hyperatom.potentials.many_configurations import displacements_of, filled_up
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +62,11 @@ class RowMaker:
         species = model.species_of(configuration)
         n_species, n_atoms = len(model.settings.species), configuration.n_atoms
         neighbours = model.lists(configuration, skin=0.0).make(configuration.positions)
-        planes = configuration.positions.T
-        displacements = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
+        displacements = displacements_of(neighbours, configuration.positions)
         near = np.sum(displacements**2, axis=0) < model.settings.cutoff**2
         # Blocks are filled up with atoms that nobody is near to.
-        padded = np.zeros((3, -(-n_atoms // BLOCK) * BLOCK, displacements.shape[2]))
-        padded[0] = 2.0 * model.settings.cutoff
-        padded[:, :n_atoms] = displacements
+        size = -(-n_atoms // BLOCK) * BLOCK
+        padded = filled_up(displacements, size, model.settings.cutoff)
         n_features = model.features.n_features
         sums = np.zeros((n_species, n_features))
         gradients = np.zeros((n_atoms, 3, n_species, n_features))

@@ -22,6 +22,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.evaluation import VOIGT
 from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.feature_rows import Rows
+from hyperatom.potentials.many_configurations import displacements_of, filled_up
 from hyperatom.potentials.readouts.sparse_gaussian_process import sparse_factor, whitened
 
 Array = NDArray[np.float64]
@@ -111,7 +112,7 @@ class KernelRows:
         n_points = self.n_unknowns - len(model.species)
         energy, virial = np.zeros(n_points), np.zeros((6, n_points))
         gradients = [np.zeros((n_atoms, 3 * len(factor))) for factor in self.factors]
-        displacements = _displacements(neighbours, configuration.positions)
+        displacements = displacements_of(neighbours, configuration.positions)
         for block in _blocks(model, species, displacements, BLOCK):
             scatter = _scatter(block, neighbours.index, model.cutoff, n_atoms)
             with jax.enable_x64(True):
@@ -186,7 +187,7 @@ class TermInputs:
         model = self.model
         species = model.species_of(configuration)
         neighbours = model.lists(configuration, skin=0.0).make(positions, cell)
-        displacements = _displacements(neighbours, positions)
+        displacements = displacements_of(neighbours, positions)
         found: list[list[Array]] = [[] for _ in terms]
         for block in _blocks(model, species, displacements, MANY):
             for term, own, pieces in zip(terms, owns, found, strict=True):
@@ -207,11 +208,6 @@ def _inputs(
     return term.inputs(seen, displacements, centre, slots)
 
 
-def _displacements(neighbours: Any, positions: Array) -> Array:
-    planes = positions.T
-    return np.asarray(planes[:, neighbours.index] + neighbours.shift - planes[:, :, None])
-
-
 def _blocks(
     model: CompiledModel, species: NDArray[np.int64], displacements: Array, size: int
 ) -> Iterator[Block]:
@@ -219,10 +215,7 @@ def _blocks(
         atoms = np.flatnonzero(species == centre)
         for start in range(0, len(atoms), size):
             own = atoms[start : start + size]
-            padded = np.zeros((3, size, displacements.shape[2]))
-            padded[0] = 2.0 * model.cutoff
-            padded[:, : len(own)] = displacements[:, own]
-            yield Block(centre, own, padded)
+            yield Block(centre, own, filled_up(displacements[:, own], size, model.cutoff))
 
 
 def _scatter(block: Block, index: Any, cutoff: float, n_atoms: int) -> csr_array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import VOIGT, Evaluation
 from hyperatom.geometry.neighbours import Neighbours, SlotsExceededError, find_neighbours
-from hyperatom.potentials.compiled_potential import CompiledPotential
+from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.local_energy import AtomicEnergy
 
 BLOCK = 24
@@ -48,16 +48,13 @@ def evaluate_many(
             watch(count)
         return found
     for count, (configuration, species, neighbours) in enumerate(
-        _with_neighbours(potential, configurations), 1
+        with_neighbours(model, configurations), 1
     ):
-        planes = configuration.positions.T
-        vectors = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
+        vectors = displacements_of(neighbours, configuration.positions)
         energy, slopes = 0.0, np.zeros_like(vectors)
         for start in range(0, configuration.n_atoms, BLOCK):
             n = min(BLOCK, configuration.n_atoms - start)
-            block = np.zeros((3, BLOCK, vectors.shape[2]))
-            block[0] = 2.0 * model.cutoff
-            block[:, :n] = vectors[:, start : start + n]
+            block = filled_up(vectors[:, start : start + n], BLOCK, model.cutoff)
             central = np.zeros(BLOCK, dtype=np.int32)
             central[:n] = species[start : start + n]
             with jax.enable_x64(True):
@@ -93,10 +90,13 @@ def slot_levels(needed: Array) -> list[tuple[int, ...]]:
     return sorted(levels, key=sum)
 
 
-def _with_neighbours(
-    potential: CompiledPotential, configurations: Sequence[Configuration]
+def with_neighbours(
+    model: CompiledModel, configurations: Sequence[Configuration]
 ) -> Iterator[tuple[Configuration, NDArray[np.int64], Neighbours]]:
-    model = potential.model
+    """Each configuration, the species of its atoms from zero, and neighbours in few shapes.
+
+    Raises `InputError` for species that the model does not know.
+    """
 
     def find(configuration: Configuration, capacity: tuple[int, ...] | None) -> Neighbours:
         return find_neighbours(
@@ -118,6 +118,20 @@ def _with_neighbours(
             except SlotsExceededError:
                 continue
         yield configuration, model.species_of(configuration), neighbours
+
+
+def displacements_of(neighbours: Neighbours, positions: Array) -> Array:
+    """r_ij of all slots, (3, n_atoms, n_slots), at positions (n_atoms, 3); Å."""
+    planes = positions.T
+    return np.asarray(planes[:, neighbours.index] + neighbours.shift - planes[:, :, None])
+
+
+def filled_up(displacements: Array, size: int, cutoff: float) -> Array:
+    """Displacements (3, n_atoms, n_slots) of `size` atoms: those given, and lonely ones; Å."""
+    block = np.zeros((3, size, displacements.shape[2]))
+    block[0] = 2.0 * cutoff
+    block[:, : displacements.shape[1]] = displacements
+    return block
 
 
 def _gradients(

@@ -72,6 +72,19 @@ def element_networks(settings: Any, n_features: int, n_species: int) -> tuple[El
     return (ElementNetwork(tuple(range(n_features)), activations),) * n_species
 
 
+def network_tree(
+    layers: Sequence[tuple[Array, Array]], shift: Array, stretch: Array, offset: float
+) -> dict[str, Any]:
+    """The parameters of a network, as `BehlerParrinelloEnergy` takes them."""
+    return {
+        "shift": shift,
+        "stretch": stretch,
+        "layers": layers,
+        "scale": np.float64(1.0),
+        "offset": np.float64(offset),
+    }
+
+
 def at_rest(networks: Sequence[Any], constants: Array) -> list[Any]:
     """The networks, silent: atoms of constant energy, `constants` (n_species,) in eV."""
     return [
@@ -125,15 +138,7 @@ def _starts(
             if task.start is not None:
                 own = member_of(task.start.parameters["members"][number], member)
                 layers, offset = _rescaled(own, shift, stretch), own["offset"]
-            tree.append(
-                {
-                    "shift": shift,
-                    "stretch": stretch,
-                    "layers": layers,
-                    "scale": np.float64(1.0),
-                    "offset": offset,
-                }
-            )
+            tree.append(network_tree(layers, shift, stretch, offset))
         trees.append(tree)
     return trees
 

@@ -11,6 +11,7 @@ data, each function's in units of its own spread, CUR takes the columns that spa
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import combinations_with_replacement, pairwise
 from typing import Final
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
-from hyperatom.geometry.neighbours import SlotsExceededError, find_neighbours, round_up
+from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.features.cutoff_functions import CutoffFunction
 from hyperatom.potentials.features.selection import selected_columns
 from hyperatom.potentials.features.symmetry_functions import (
@@ -27,6 +28,12 @@ from hyperatom.potentials.features.symmetry_functions import (
     Function,
     RadialFunction,
     SymmetryFunctions,
+)
+from hyperatom.potentials.many_configurations import (
+    BLOCK,
+    displacements_of,
+    filled_up,
+    with_neighbours,
 )
 from hyperatom.potentials.network_fit import scaling_of
 
@@ -40,9 +47,6 @@ EXPONENTS: Final = (1.0, 4.0, 16.0)
 
 ENOUGH_ATOMS: Final = 2000
 """Atoms that the choice looks at, at most."""
-
-BLOCK: Final = 32
-"""Atoms whose functions are evaluated at a time."""
 
 
 def pool(species: Sequence[int], cutoff: float, angular_cutoff: float) -> list[Function]:
@@ -79,7 +83,7 @@ def chosen(
 
     Equal arguments, equal choice.
     """
-    features = SymmetryFunctions(species, functions, CutoffFunction())
+    features = _together(species, tuple(functions))
     order = np.random.default_rng(seed).permutation(len(configurations))
     seen: list[Configuration] = []
     for number in order:
@@ -97,29 +101,24 @@ def values(
     features: SymmetryFunctions, configurations: Sequence[Configuration]
 ) -> tuple[Array, NDArray[np.int64]]:
     """Functions of all atoms (n_atoms, n_features), and their species (n_atoms,) from zero."""
-    of_number = {number: kind for kind, number in enumerate(features.species)}
-    compiled = jax.jit(features, static_argnums=1)
-    slots = (0,) * len(features.species)
+    model = CompiledModel(features.species, features.cutoff, None)
     rows, kinds = [], []
-    for here in configurations:
-        species = np.array([of_number[number] for number in here.numbers.tolist()])
-        cell = here.cell, here.periodic
-        arguments = (here.positions, *cell, species, len(features.species), features.cutoff)
-        try:
-            neighbours = find_neighbours(*arguments, slots)
-        except SlotsExceededError as exceeded:
-            slots = tuple(
-                max(room, round_up(need)) for room, need in zip(slots, exceeded.needed, strict=True)
-            )
-            neighbours = find_neighbours(*arguments, slots)
-        planes = here.positions.T
-        vectors = planes[:, neighbours.index] + neighbours.shift - planes[:, :, None]
+    for here, species, neighbours in with_neighbours(model, configurations):
+        vectors = displacements_of(neighbours, here.positions)
         for start in range(0, here.n_atoms, BLOCK):
             part = vectors[:, start : start + BLOCK]
-            block = np.zeros((3, BLOCK, part.shape[2]))
-            block[0] = 2.0 * features.cutoff
-            block[:, : part.shape[1]] = part
+            block = filled_up(part, BLOCK, features.cutoff)
             with jax.enable_x64(True):
-                rows.append(np.asarray(compiled(block, neighbours.slots))[: part.shape[1]])
+                found = _compiled(features, block, neighbours.slots)
+            rows.append(np.asarray(found)[: part.shape[1]])
         kinds.append(species)
     return np.concatenate(rows), np.concatenate(kinds)
+
+
+@lru_cache(maxsize=4)
+def _together(species: tuple[int, ...], functions: tuple[Function, ...]) -> SymmetryFunctions:
+    # One object for equal functions: what is compiled for it serves every choice of a guide.
+    return SymmetryFunctions(species, functions, CutoffFunction())
+
+
+_compiled = jax.jit(lambda features, block, slots: features(block, slots), static_argnums=(0, 2))

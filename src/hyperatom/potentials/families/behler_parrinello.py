@@ -66,6 +66,11 @@ class BehlerParrinelloSettings(TrainedSettings):
     )
     hidden: list[int] = Field([15, 15], description="nodes of each hidden layer")
 
+    @property
+    def functions_are_open(self) -> bool:
+        """Are symmetry functions still to be chosen?"""
+        return self.descriptors == "symmetry_functions" and self.symmetry_functions is None
+
     @model_validator(mode="after")
     def _sensible_functions(self) -> Self:
         from ase.data import atomic_numbers
@@ -155,15 +160,15 @@ def _written(functions: "Sequence[Function]") -> list[SymmetryFunctionSettings]:
 def _with_functions(task: FitTask) -> FitTask:
     """The task with symmetry functions in its settings: those of its start, or chosen anew."""
     settings = task.settings
-    if settings.descriptors == "chebyshev" or settings.symmetry_functions:
+    if not settings.functions_are_open:
         return task
-    from hyperatom.potentials.symmetry_function_choice import chosen, pool
+    from hyperatom.potentials.symmetry_function_choice import ENOUGH_ATOMS, chosen, pool
 
     before = None if task.start is None else task.start.settings
     n_atoms = sum(frame.configuration.n_atoms for frame in task.training)
     if before is not None:
-        enough = before.chosen_by >= ENOUGH_ATOMS_PER_FUNCTION * settings.functions
-        if enough or n_atoms < 2 * before.chosen_by:
+        enough = min(ENOUGH_ATOMS, ENOUGH_ATOMS_PER_FUNCTION * settings.functions)
+        if before.chosen_by >= enough or n_atoms < 2 * before.chosen_by:
             return replace(task, settings=before)
     functions, seen = chosen(
         pool(task.species, settings.cutoff, _angular_cutoff(settings)),
@@ -195,10 +200,11 @@ def _assemble(
 
 
 def _unknowns(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> int:
-    if settings.descriptors == "chebyshev" or settings.symmetry_functions:
-        n_features = _features(settings, species).n_features
-    else:
-        n_features = settings.functions
+    n_features = (
+        settings.functions
+        if settings.functions_are_open
+        else _features(settings, species).n_features
+    )
     nodes = [n_features, *settings.hidden, 1]
     per_species = sum((a + 1) * b for a, b in pairwise(nodes)) + 1
     return len(species) * per_species
