@@ -246,17 +246,18 @@ def test_a_weighted_sum_is_that_of_the_invariants(diagonal):
     def short(density, weights):
         return features.weighted_sum(density, weights, species)
 
-    def slope_along(function, weights):
-        return jnp.vdot(push, jax.grad(lambda d: function(d, weights).sum())(density))
+    def all_of(function):
+        """The values, both slopes of a sum of squares and, as forces are fitted, the slope in the
+        weights of a slope in the density."""
+
+        def slope_along(weights):
+            return jnp.vdot(push, jax.grad(lambda d: function(d, weights).sum())(density))
+
+        squares = jax.grad(lambda d, w: (function(d, w) ** 2).sum(), (0, 1))
+        return jax.jit(lambda d, w: (function(d, w), *squares(d, w), jax.grad(slope_along)(w)))(
+            density, weights
+        )
 
     with jax.enable_x64(True):
-        np.testing.assert_allclose(short(density, weights), made(density, weights), rtol=1e-12)
-        for arguments in (0, 1):
-            one, other = (
-                jax.grad(lambda d, w, f=f: (f(d, w) ** 2).sum(), arguments)(density, weights)
-                for f in (short, made)
-            )
+        for one, other in zip(all_of(short), all_of(made), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
-        # As forces are fitted: the slope in the weights of a slope in the density.
-        one, other = (jax.grad(lambda w, f=f: slope_along(f, w))(weights) for f in (short, made))
-        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)

@@ -216,7 +216,7 @@ def test_numbers_are_those_of_ase_called_directly(name, periodic, tmp_path, monk
         np.testing.assert_allclose(evaluation.stress, stress, rtol=0, atol=AGREEMENT)
 
 
-@pytest.mark.parametrize("name", ["espresso", "abinit"])
+@pytest.mark.parametrize("name", ["espresso", "abinit", "cp2k"])
 def test_atoms_outside_the_cell_are_the_same_atoms(name):
     """What an output says of positions is understood, whatever the cell they are printed in."""
     require(name)

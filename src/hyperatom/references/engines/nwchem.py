@@ -22,6 +22,7 @@ from hyperatom.references.k_points import require_gamma
 def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
     """The calculator."""
     from ase.calculators.nwchem import NWChem
+    from ase.io import read
 
     os.environ.update(AS_ROOT)
     return CheckedCalculator(
@@ -39,6 +40,7 @@ def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
             r"-{70,}\n\s*(.*?error.*?)\n\s*-{70,}": "NWChem stopped: {0}",
         },
         ending="CITATION",
+        read_back=lambda output, results: read(output, format="nwchem-out"),  # noqa: ARG005
     )
 
 

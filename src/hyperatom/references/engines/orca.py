@@ -18,6 +18,7 @@ from hyperatom.references.k_points import require_gamma
 def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
     """The calculator."""
     from ase.calculators.orca import ORCA, OrcaProfile
+    from ase.io import read
 
     program = command or _command()
     # In parallel ORCA wants to be called by its full path.
@@ -32,6 +33,7 @@ def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
             r"ORCA finished by error termination in (\S+)": "ORCA stopped in its part {0}",
         },
         ending="ORCA TERMINATED NORMALLY",
+        read_back=lambda output, results: read(output, format="orca-output"),  # noqa: ARG005
     )
 
 

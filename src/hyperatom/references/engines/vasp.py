@@ -22,6 +22,7 @@ def make(
 ) -> CheckedCalculator:
     """The calculator; `keywords` of INCAR."""
     from ase.calculators.vasp import Vasp
+    from ase.io import read
 
     calculator = Vasp(
         command=command or _command(),
@@ -37,6 +38,10 @@ def make(
             r"EDIFF was not reached \(unconverged\)": "the self-consistency did not converge",
             r"\|\s*(?:ERROR|VERY BAD NEWS)[^|]*\|?\s*\|?\s*(.*?)\s*\|": "VASP stopped: {0}",
         },
+        # Its files have the atoms sorted by element.
+        read_back=lambda output, results: read(  # noqa: ARG005
+            output.with_name("vasprun.xml"), format="vasp-xml"
+        )[calculator.resort],
     )
 
 
