@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from hyperatom.campaign.assembly import create, load_configuration, opened
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
+from hyperatom.campaign.states import States
 from hyperatom.configuration import Configuration
+from hyperatom.evaluation import Evaluation
 from hyperatom.references.label_store import LabelStore
 
 
@@ -51,7 +53,8 @@ class Production:
     | field            | meaning                                                     |
     |------------------|-------------------------------------------------------------|
     | `configurations` | counted states of the chain, rejected ones again            |
-    | `energies`       | the reference's, eV, (n_samples,)                           |
+    | `evaluations`    | what the reference said of them; of a ring sums over beads  |
+    | `energies`       | the reference's, eV, (n_samples,); of a ring a bead's mean  |
     | `calls`          | reference calls behind them                                 |
     | `learning_calls` | everything paid before: first label, learning, probation    |
     | `acceptance`     | of the counted proposals                                    |
@@ -59,6 +62,7 @@ class Production:
     """
 
     configurations: list[Configuration]
+    evaluations: list[Evaluation]
     energies: NDArray[np.float64]
     calls: int
     learning_calls: int
@@ -84,17 +88,15 @@ def production(run: Path) -> Production:
     try:
         steps, seconds = chain.steps(), chain.seconds()
         counted = [step for step in steps if step.phase == "produce"]
-        configurations = []
-        for step in counted:
-            label = labels.get(step.state_label)
-            assert label is not None
-            there = label.configuration
-            configurations.append(start.with_cell(there.positions, there.cell))
+        known = States(labels, start)
+        found = {key: known.get(key) for key in {step.state_label for step in counted}}
+        states = [state for step in counted if (state := found[step.state_label]) is not None]
     finally:
         chain.close()
         labels.close()
     return Production(
-        configurations,
+        [state.configuration for state in states],
+        [state.evaluation for state in states],
         np.array([step.state_energy for step in counted]),
         sum(step.asked for step in counted),
         sum(step.asked for step in steps if step.phase != "produce"),

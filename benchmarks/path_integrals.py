@@ -2,7 +2,7 @@
 
     python benchmarks/path_integrals.py [--parts hydrogen water liquid] [--minutes 4] [--folder DIR]
 
-All with GFN1-xTB, each run from zero labels, guide frozen before anything counts.
+All with GFN1-xTB, each a campaign from zero labels, guide frozen before anything counts.
 
 hydrogen: H2, 500 K, 16 beads, against matrix products of the free kernel on tblite's own curve.
 water: H2O, 300 K, 8 beads, against plain path-integral Monte Carlo on tblite's own energies, a code
@@ -29,26 +29,36 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
+import ase.io
 import numpy as np
+import yaml
 from scipy.interpolate import CubicSpline
-from water_beads import RingRun, set_up, water
 
+from campaign_runs import Production, production, run_campaign
 from figures import Figure, report
-from hyperatom.analysis.path_integrals import PathIntegralResult, squared_spread
+from hyperatom.analysis.path_integrals import PathIntegralResult, PathIntegrals, squared_spread
 from hyperatom.analysis.statistics import Estimate, estimate_mean
 from hyperatom.configuration import Configuration
+from hyperatom.interchange.ase_atoms import to_ase
+from hyperatom.ring_polymer import RingPolymer
+from hyperatom.sampling.quantum_canonical import as_ring
 from hyperatom.units import BOLTZMANN, MILLI
 from plain_path_integrals import PlainRings, plain_rings
 from plain_sampling import tight_binding
 from ring_targets import dimer_energy
+
+MASS_OF_WATER = 18.015  # amu
+BOND, ANGLE = 0.96, np.radians(104.5)  # Å
+GUIDE = {"cutoff": 4.5}
+PATHS = {"length": 100.0, "segments": 2, "time_step": 0.7}
 
 
 def difference(one: Estimate, other: Estimate) -> float:
@@ -56,32 +66,89 @@ def difference(one: Estimate, other: Estimate) -> float:
     return float((one.value - other.value) / np.hypot(one.error, other.error))
 
 
+def water(n_molecules: int, rng: np.random.Generator) -> Configuration:
+    """One molecule in free space, or a periodic cube of them at 1 g/cm^3, turned at random."""
+    half = 0.5 * ANGLE
+    molecule = BOND * np.array(
+        [[0.0, 0.0, 0.0], [np.sin(half), np.cos(half), 0.0], [-np.sin(half), np.cos(half), 0.0]]
+    )
+    numbers = np.tile([8, 1, 1], n_molecules)
+    masses = np.tile([15.999, 1.008, 1.008], n_molecules)
+    if n_molecules == 1:
+        return Configuration(numbers, molecule, np.zeros((3, 3)), np.zeros(3, bool), masses)
+    edge = (n_molecules * MASS_OF_WATER / 0.602214) ** (1.0 / 3.0)
+    side = int(np.ceil(n_molecules ** (1.0 / 3.0) - 1e-9))
+    sites = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    positions: list[np.ndarray] = []
+    for site in sites[:n_molecules] * edge / side:
+        placed = best = None
+        for _ in range(200):  # the turn that keeps hydrogens farthest from what is there
+            turn, upper = np.linalg.qr(rng.standard_normal((3, 3)))
+            placed = site + molecule @ (turn * np.sign(np.diag(upper)))
+            others = np.concatenate([np.array(positions).reshape(-1, 3), sites[:0]])
+            if not len(others):
+                best = (0.0, placed)
+                break
+            apart = placed[:, None] - others
+            apart -= edge * np.round(apart / edge)
+            closest = float(np.linalg.norm(apart, axis=-1).min())
+            if best is None or closest > best[0]:
+                best = (closest, placed)
+        assert best is not None
+        positions.append(best[1])
+    return Configuration(
+        numbers, np.concatenate(positions), edge * np.eye(3), np.ones(3, dtype=bool), masses
+    )
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a campaign of ring polymers counted, after the first `discard` states."""
+
+    run: Path
+    temperature: float
+    discard: int = 0
+
+    @cached_property
+    def production(self) -> Production:
+        """As it is on disk."""
+        return production(self.run)
+
+    @cached_property
+    def rings(self) -> list[RingPolymer]:
+        """Successive states."""
+        return [as_ring(one) for one in self.production.configurations[self.discard :]]
+
+    @cached_property
+    def averages(self) -> PathIntegralResult:
+        """Energies, kinetic energies, sizes."""
+        evaluations = self.production.evaluations[self.discard :]
+        return PathIntegrals(self.temperature).compute(self.rings, evaluations)
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """Every average with its error, and what it cost."""
+        return {
+            "acceptance": self.production.acceptance,
+            "calls to learn": self.production.learning_calls,
+            **{name: str(number) for name, number in self.averages.observation.numbers.items()},
+        }
+
+
 def sampled(
-    start: Configuration,
-    n_beads: int,
-    temperature: float,
-    folder: Path,
-    learning: int,
-    proposals: int,
-    **settings: Any,
-) -> tuple[RingRun, int]:
-    """A run from zero labels, and the calls that learning took."""
+    start: Configuration, temperature: float, folder: Path, discard: int = 0, **settings: Any
+) -> Sampled:
+    """A campaign in `folder`, run to its end."""
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        run = set_up(start, n_beads, temperature, folder, stack, **settings)
-
-        def note(text: str) -> None:
-            print(f"{folder.name}: call {run.calls}, {text}", file=sys.stderr, flush=True)
-
-        guide = run.learn(learning, 0.6, note)
-        learned = run.calls
-        run.produce(guide, proposals, note)
-    return run, learned
-
-
-def texts(found: PathIntegralResult) -> dict[str, str]:
-    """Every average with its error."""
-    return {name: str(number) for name, number in found.observation.numbers.items()}
+    ase.io.write(folder / "start.extxyz", to_ase(start))
+    content = {
+        "configuration": {"file": str(folder / "start.extxyz")},
+        "temperature": temperature,
+        "seed": 1,
+        **settings,
+    }
+    run = run_campaign(yaml.safe_dump(content), folder / "run")
+    return Sampled(run, temperature, discard)
 
 
 def hydrogen(folder: Path) -> tuple[list[Figure], dict[str, Any]]:
@@ -98,16 +165,17 @@ def hydrogen(folder: Path) -> tuple[list[Figure], dict[str, Any]]:
     )
     grid = np.linspace(0.42, 1.5, 150)
     exact = dimer_energy(curve, 0.504, temperature, n_beads, grid) + 1.5 * BOLTZMANN * temperature
-    run, learned = sampled(
-        start, n_beads, temperature, folder, learning=40, proposals=400, length=40.0, time_step=0.5
-    )
-    found = run.averages()
-    z = (found.energy.value - exact) / found.energy.error
-    primitive = (found.energy_primitive.value - exact) / found.energy_primitive.error
+    found = sampled(
+        start, temperature, folder, beads=n_beads, guide=GUIDE,
+        sampling={"length": 40.0, "segments": 2, "time_step": 0.5}, learn={"calls": 40},
+        produce={"proposals": 400},
+    )  # fmt: skip
+    averages = found.averages
+    z = (averages.energy.value - exact) / averages.energy.error
+    primitive = (averages.energy_primitive.value - exact) / averages.energy_primitive.error
     details = {
         "beads": n_beads, "temperature (K)": temperature, "exact energy (eV)": exact,
-        "primitive estimator, z": primitive, "acceptance": run.acceptance,
-        "calls to learn": learned, **texts(found),
+        "primitive estimator, z": primitive, **found.texts,
     }  # fmt: skip
     return [Figure("path_integrals.energy_vs_exact_z", float(z))], details
 
@@ -115,8 +183,11 @@ def hydrogen(folder: Path) -> tuple[list[Figure], dict[str, Any]]:
 def molecule(folder: Path, minutes: float) -> tuple[list[Figure], dict[str, Any]]:
     """H2O against plain path-integral Monte Carlo."""
     n_beads, temperature = 8, 300.0
-    start = water(1, heavy=False, rng=np.random.default_rng(3))
-    run, learned = sampled(start, n_beads, temperature, folder, learning=40, proposals=600)
+    start = water(1, np.random.default_rng(3))
+    found = sampled(
+        start, temperature, folder, beads=n_beads, guide=GUIDE, sampling=PATHS,
+        learn={"calls": 40}, produce={"proposals": 600},
+    )  # fmt: skip
     file = folder / "plain.npz"
     if not file.exists():
         chain = plain_rings(
@@ -127,9 +198,8 @@ def molecule(folder: Path, minutes: float) -> tuple[list[Figure], dict[str, Any]
         )
     with np.load(file) as stored:
         plain = PlainRings(**{name: stored[name] for name in stored.files}, accepted={})
-    found = run.averages()
     hydrogens = np.array([1, 2])
-    spread = np.array([squared_spread(s.configuration)[hydrogens].mean() for s in run.states])
+    spread = np.array([squared_spread(ring)[hydrogens].mean() for ring in found.rings])
 
     def mean(values: np.ndarray, unit: str) -> Estimate:
         return estimate_mean(values, unit, "exact")
@@ -138,15 +208,15 @@ def molecule(folder: Path, minutes: float) -> tuple[list[Figure], dict[str, Any]
     kinetic = mean(plain.kinetic[:, hydrogens].mean(axis=1), "eV")
     size = mean(plain.spread[:, hydrogens].mean(axis=1), "Å^2")
     details = {
-        "beads": n_beads, "temperature (K)": temperature, "acceptance": run.acceptance,
-        "calls to learn": learned, "plain calls": int(plain.calls),
+        "beads": n_beads, "temperature (K)": temperature, "plain calls": int(plain.calls),
         "plain energy": str(energy), "plain primitive": str(mean(plain.primitive, "eV")),
         "plain kinetic energy per H": str(kinetic), "plain squared radius": str(size),
-        **texts(found),
+        **found.texts,
     }  # fmt: skip
+    ours = found.averages
     figures = [
-        Figure("path_integrals.energy_vs_plain_z", difference(found.energy, energy)),
-        Figure("path_integrals.kinetic_vs_plain_z", difference(found.kinetic_of["H"], kinetic)),
+        Figure("path_integrals.energy_vs_plain_z", difference(ours.energy, energy)),
+        Figure("path_integrals.kinetic_vs_plain_z", difference(ours.kinetic_of["H"], kinetic)),
         Figure("path_integrals.gyration_vs_plain_z", difference(mean(spread, "Å^2"), size)),
     ]
     return figures, details
@@ -155,17 +225,21 @@ def molecule(folder: Path, minutes: float) -> tuple[list[Figure], dict[str, Any]
 def liquid(folder: Path, proposals: int) -> tuple[list[Figure], dict[str, Any]]:
     """Eight molecules in a periodic cube."""
     n_beads, temperature = 8, 300.0
-    start = water(8, heavy=False, rng=np.random.default_rng(1))
-    run, learned = sampled(start, n_beads, temperature, folder, learning=130, proposals=proposals)
-    found = run.averages(discard=proposals // 5)
-    length = float(np.mean([t.proposed.record["length"] for t in run.judged]))
-    kinetic = found.kinetic_of["H"]
-    details = {"temperature (K)": temperature, "mean length (fs)": length, **texts(found)}
+    found = sampled(
+        water(8, np.random.default_rng(1)), temperature, folder, proposals // 5, beads=n_beads,
+        guide=GUIDE, sampling=PATHS, learn={"calls": 130, "acceptance": 0.6},
+        produce={"proposals": proposals},
+    )  # fmt: skip
+    made = found.production
+    lengths = [step.record["length"] for step in made.steps if step.phase == "produce"]
+    length = float(np.mean(lengths))
+    kinetic = found.averages.kinetic_of["H"]
+    details = {"temperature (K)": temperature, "mean length (fs)": length, **found.texts}
     figures = [
-        Figure("path_integrals.acceptance", run.acceptance),
+        Figure("path_integrals.acceptance", made.acceptance),
         Figure("path_integrals.beads", n_beads),
-        Figure("path_integrals.calls_to_learn", learned, "rings"),
-        Figure("path_integrals.fs_per_call", run.acceptance * length, "fs"),
+        Figure("path_integrals.calls_to_learn", made.learning_calls, "rings"),
+        Figure("path_integrals.fs_per_call", made.acceptance * length, "fs"),
         Figure("path_integrals.kinetic_h", kinetic.value / MILLI, "meV"),
         Figure("path_integrals.kinetic_h_error", kinetic.error / MILLI, "meV"),
     ]

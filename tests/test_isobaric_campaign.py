@@ -67,7 +67,7 @@ def test_it_is_certified_and_reported(run):
     data = collect(run)
     assert data.system.pressure == 1.5
     assert "1.5 GPa" in data.distribution
-    volume = data.cell_averages["volume"]
+    volume = data.averages["volume"]
     assert volume.unit == "Å³"
     assert 0.0 < volume.error < 0.05 * volume.value
     from hyperatom.report.page import write_report
@@ -86,7 +86,7 @@ def test_its_samples_are_analysed_at_the_pressure_that_was_held(run):
     trajectory, held = run_samples(run)
     assert (held.temperature, held.pressure) == (300.0, 1.5)
     found = Thermodynamics(held.temperature, held.pressure).compute(trajectory)
-    volume = collect(run).cell_averages["volume"]
+    volume = collect(run).averages["volume"]
     assert found.numbers["volume"].value == pytest.approx(volume.value / 8, rel=1e-9)
     capacity = HeatCapacity(300.0, 1.5).compute(trajectory)
     assert any("C_P" in line for line in capacity.lines())
@@ -112,7 +112,7 @@ def test_its_volume_is_that_of_plain_monte_carlo(run):
     from hyperatom.analysis.statistics import estimate_mean
 
     plain = estimate_mean([np.array(volumes[300:])], "Å³", "exact")
-    ours = collect(run).cell_averages["volume"]
+    ours = collect(run).averages["volume"]
     assert abs(plain.value - ours.value) < 3.0 * np.hypot(plain.error, ours.error)
     assert plain.error < 0.01 * plain.value
 
@@ -124,7 +124,7 @@ def test_free_cells_change_their_shape(tmp_path):
     create(text, Path("input.yaml"), path)
     go(path, StopsAt())
     data = collect(path)
-    assert {"a", "b", "c", "alpha", "beta", "gamma"} <= set(data.cell_averages)
+    assert {"a", "b", "c", "alpha", "beta", "gamma"} <= set(data.averages)
     checks = {check.name: check for check in verify(path).checks}
     assert checks["decisions"].passed
     assert checks["paths"].passed

@@ -44,6 +44,7 @@ from hyperatom.campaign.weighing import Weighing
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Guide, Proposal
 from hyperatom.errors import RunDirectoryError
+from hyperatom.references.ring_label import keys_of_beads
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.exploring_trajectory import ExploringTrajectory
 from hyperatom.sampling.guided_trajectory import GuidedTrajectory
@@ -140,8 +141,10 @@ class Campaign:
             if step.number > self._taught + 1:
                 self._taught = step.number - 1
                 self.learner.fit()
-            if step.proposed_energy is not None:
-                label = self.reference.store.get(step.proposed_label)
+            if step.proposed_energy is None:
+                continue
+            for key in keys_of_beads(step.proposed_label):
+                label = self.reference.store.get(key)
                 if label is None:
                     raise RunDirectoryError(
                         f"labels.db lacks the label of step {step.number}.",
@@ -155,8 +158,11 @@ class Campaign:
         return ExploringTrajectory(path, self._limit(guide, self.settings.learn.ask_beyond))
 
     def _limit(self, guide: Guide, wanted: float) -> float:
-        """`wanted` k_BT in eV, but no tighter than the guide's own noise can pass."""
-        floor = self.learner.floor(guide)
+        """`wanted` k_BT in eV, but no tighter than the guide's own noise can pass.
+
+        Noise of beads is independent, and their mean counts.
+        """
+        floor = self.learner.floor(guide) / np.sqrt(self.settings.beads)
         return float(max(wanted * self.ensemble.thermal_energy, 2.0 * floor))
 
     # -- freeze, probe, thaw -------------------------------------------------------------------

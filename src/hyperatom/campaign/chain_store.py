@@ -51,6 +51,8 @@ class Step:
     | `accepted`       | -    | the decision                                                      |
     | `state_label`    | -    | key of the label where the chain is after the step                |
     | `state_energy`   | eV   | its reference energy                                              |
+
+    Of ring polymers, energies are means over the beads.
     """
 
     walker: int

@@ -7,6 +7,7 @@ from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.campaign.weighing import log_weights
 from hyperatom.errors import RunDirectoryError
+from hyperatom.references.ring_label import keys_of_beads
 
 
 def counted_steps(directory: RunDirectory) -> list[list[Step]]:
@@ -37,7 +38,7 @@ def produced_steps(directory: RunDirectory) -> list[list[Step]]:
 
 
 def chain_labels(directory: RunDirectory, walkers: Sequence[Sequence[Step]]) -> list[str]:
-    """Keys of the states of a chain, walker after walker.
+    """Keys of the states of a chain, walker after walker; of a ring those of all its beads.
 
     Raises `RunDirectoryError` where they are samples of the guide, which have weights.
     """
@@ -48,4 +49,4 @@ def chain_labels(directory: RunDirectory, walkers: Sequence[Sequence[Step]]) -> 
             "Take averages with 'hyperatom analyse', which weighs them, or make a run with "
             "'produce.strategy: metropolis'.",
         )
-    return [step.state_label for walker in walkers for step in walker]
+    return [key for walker in walkers for step in walker for key in keys_of_beads(step.state_label)]

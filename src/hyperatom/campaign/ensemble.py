@@ -7,14 +7,19 @@ from hyperatom.configuration import Configuration
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.guided_trajectory import PathEnsemble
 from hyperatom.sampling.isobaric import Isobaric
+from hyperatom.sampling.quantum_canonical import QuantumCanonical
 from hyperatom.units import GIGAPASCAL
 
 
 def ensemble_of(settings: Settings, start: Configuration) -> PathEnsemble:
-    """Canonical, or isobaric where there is a pressure; an external stress refers to the start.
+    """Canonical, of quantum nuclei where there are beads, or isobaric where there is a pressure.
+
+    An external stress refers to the start.
 
     Raises `InputError` where the configuration has no volume that could change.
     """
+    if settings.beads > 1:
+        return QuantumCanonical(settings.temperature, mode_period=settings.sampling.mode_period)
     if settings.pressure is None:
         return Canonical(settings.temperature)
     cell = settings.cell
@@ -34,6 +39,12 @@ def ensemble_of(settings: Settings, start: Configuration) -> PathEnsemble:
 
 def in_words(settings: Settings) -> str:
     """The distribution sampled, for people."""
+    if settings.beads > 1:
+        return (
+            f"canonical with quantum nuclei at {settings.temperature:g} K, rings of "
+            f"{settings.beads} beads with springs S: exp(-[S + mean of U over the beads]/k_BT), "
+            "centre of mass of the centroids at rest, cell fixed"
+        )
     if settings.pressure is None:
         return (
             f"canonical at {settings.temperature:g} K: exp(-U/k_BT), centre of mass at rest, "

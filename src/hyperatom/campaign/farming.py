@@ -16,7 +16,7 @@ def engines_here(settings: Settings) -> int:
         return 1
     cores = os.cpu_count() or 1
     # Samples that are weighed do not wait for each other.
-    wanted = settings.walkers * (1 + farm.ahead)
+    wanted = settings.walkers * settings.beads * (1 + farm.ahead)
     if settings.produce.strategy == "metropolis":
         cores = min(wanted, cores)
     return farm.workers or cores
@@ -26,7 +26,7 @@ def labels_at_a_time(settings: Settings) -> int:
     """How many labels are computed at the same time, wherever that is, as far as is known."""
     if settings.farm.backend == "local":
         return engines_here(settings)
-    return settings.farm.workers or settings.walkers
+    return settings.farm.workers or settings.walkers * settings.beads
 
 
 def walkers_at_a_time(settings: Settings) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from hyperatom.campaign.baseline import load_baseline
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings
+from hyperatom.campaign.states import ring_of
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import Evaluation
 from hyperatom.potentials.combined_potentials import with_species
@@ -81,11 +82,13 @@ def make_learner(
             guide.precision,
             load_baseline(settings, directory),
         )
-        model.reserve(start)
+        model.reserve(ring_of(start, settings.beads))
         freedom = 1.5 * start.n_atoms
         spread = np.sqrt(freedom) * BOLTZMANN * settings.temperature
         below = freedom * BOLTZMANN * (settings.temperature - (coldest or settings.temperature))
-        return LinearDensityLearner(model, start, energy_window=float(12.0 * spread + below))
+        # Zero-point energy is no sign of a label that is far off.
+        window = np.inf if settings.beads > 1 else float(12.0 * spread + below)
+        return LinearDensityLearner(model, start, energy_window=window)
     from hyperatom.potentials.family_learner import FamilyLearner
 
     family, own = _family_of(guide)

@@ -8,6 +8,7 @@ import numpy as np
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Check
 from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.states import mean_over_copies
 from hyperatom.campaign.stepping import random_numbers
 from hyperatom.campaign.weighing import weights_follow
 from hyperatom.configuration import Configuration
@@ -118,7 +119,7 @@ def _follow_screen(campaign: Campaign, before: Step, step: Step, where: str) -> 
 
 def _known(campaign: Campaign, key: str, energy: float, which: str) -> ChainState:
     state = campaign.stepper.states.get(key)
-    if state is None or state.evaluation.energy != energy:
+    if state is None or mean_over_copies(state) != energy:
         raise BrokenError(f"The label {which} is missing or differs.")
     return state
 

@@ -112,6 +112,9 @@ class SamplingSettings(Section):
     guide_temperature: float | None = Field(
         None, gt=0, le=1.0e5, description="K; of these nested paths; null: that of the ensemble"
     )
+    mode_period: float = Field(
+        10.0, gt=0, description="fs; of a ring's modes ('beads'): about that of the stiffest bond"
+    )
     swaps: float = Field(
         0.0, ge=0, lt=1, description="share of moves that exchange two atoms of unlike species"
     )
@@ -223,6 +226,9 @@ class Settings(Section):
     pressure: float | None = Field(
         None, ge=-100, le=1.0e5, description="GPa; null: the cell stays as it is"
     )
+    beads: int = Field(
+        1, ge=1, le=1024, description="of each atom's ring, for quantum nuclei; 1: classical nuclei"
+    )
     cell: CellSettings = CellSettings()
     reference: ReferenceSettings = ReferenceSettings()
     guide: GuideSettings = GuideSettings()
@@ -248,10 +254,27 @@ class Settings(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _what_rings_can_do(self) -> Self:
+        foreign = {
+            "pressure": self.pressure is not None,
+            "sampling.swaps": self.sampling.swaps > 0.0,
+            "sampling.guide_temperature": self.sampling.guide_temperature is not None,
+            "reference.cheap": self.reference.cheap is not None,
+            "reference.standard_errors": self.reference.standard_errors,
+            "farm.ahead": self.farm.ahead > 0,
+            "produce.strategy": self.produce.strategy != "metropolis",
+            "produce.guide_samples": bool(self.produce.guide_samples),
+        }
+        for name, given in foreign.items():
+            if self.beads > 1 and given:
+                raise ValueError(f"'{name}' is for classical nuclei: leave it out, or 'beads'")
+        return self
+
     @property
     def free_samples(self) -> int:
-        """Samples of each walker's guide chain; none where energies are noisy."""
-        if self.reference.standard_errors:
+        """Samples of each walker's guide chain; none of ring polymers or noisy energies."""
+        if self.reference.standard_errors or self.beads > 1:
             return 0
         wanted = self.produce.guide_samples
         return 10 * self.produce.proposals if wanted is None else wanted

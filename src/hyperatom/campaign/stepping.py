@@ -10,7 +10,7 @@ from hyperatom.campaign.chain_store import Phase, Seconds, Step
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.noise import penalty_of, require_agreement
 from hyperatom.campaign.settings import Settings
-from hyperatom.campaign.states import States
+from hyperatom.campaign.states import States, mean_over_copies, ring_of
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposal, Proposed
 from hyperatom.errors import ReferenceFailure, RunDirectoryError
@@ -53,7 +53,9 @@ class Stepper:
         it gives no standard error that the input asks for, or one that it does not.
         """
         rng = random_numbers(self.settings.seed, walker, 0)
-        configuration = rattle(self.start, self.settings.learn.rattle, rng)
+        configuration = rattle(
+            ring_of(self.start, self.settings.beads), self.settings.learn.rattle, rng
+        )
         clock = time.perf_counter()
         try:
             evaluation = self.reference.evaluate(configuration, f"walker {walker}, start")
@@ -65,6 +67,7 @@ class Stepper:
         require_agreement(self.settings, evaluation)
         seconds = time.perf_counter() - clock
         key = self.reference.key(configuration)
+        state = ChainState(configuration, evaluation)
         step = Step(
             walker=walker,
             number=0,
@@ -75,14 +78,13 @@ class Stepper:
             veto="",
             failure="",
             proposed_label=key,
-            proposed_energy=evaluation.energy,
+            proposed_energy=mean_over_copies(state),
             uniform=0.0,
             log_acceptance=0.0,
             accepted=True,
             state_label=key,
-            state_energy=evaluation.energy,
+            state_energy=mean_over_copies(state),
         )
-        state = ChainState(configuration, evaluation)
         return state, step, Seconds(reference=seconds, total=seconds)
 
     def step(
@@ -123,12 +125,12 @@ class Stepper:
             veto=proposed.veto or "",
             failure=transition.failure or "",
             proposed_label="" if proposed.veto else self.reference.key(proposed.configuration),
-            proposed_energy=_energy(transition.evaluation),
+            proposed_energy=_energy(transition),
             uniform=transition.uniform,
             log_acceptance=_judged(transition),
             accepted=transition.accepted,
             state_label=self.reference.key(after.configuration),
-            state_energy=after.evaluation.energy,
+            state_energy=mean_over_copies(after),
         )
         total = time.perf_counter() - clock
         spent_guide = max(0.0, spent_guide - spent_cheap)
@@ -238,8 +240,11 @@ class _Timed:
         self.reference.close()
 
 
-def _energy(evaluation: Evaluation | None) -> float | None:
-    return None if evaluation is None else evaluation.energy
+def _energy(transition: Transition) -> float | None:
+    if transition.evaluation is None:
+        return None
+    proposed = transition.proposed.configuration
+    return mean_over_copies(ChainState(proposed, transition.evaluation))
 
 
 def _judged(transition: Transition) -> float | None:

@@ -20,6 +20,7 @@ from hyperatom.campaign.statistical_checks import (
     overlap,
 )
 from hyperatom.errors import ReferenceFailure
+from hyperatom.references.ring_label import keys_of_beads
 
 Progress = Callable[[str, float], None]
 """(what is being checked, fraction done) -> None"""
@@ -120,7 +121,8 @@ def _labels(
     for reference, known in ((campaign.reference, keys), (campaign.cheap, cheap)):
         if reference is None or not known:
             continue
-        for key in rng.choice(sorted(known), min(n_labels, len(known)), replace=False):
+        for ring in rng.choice(sorted(known), min(n_labels, len(known)), replace=False):
+            key = rng.choice(keys_of_beads(str(ring)))
             label = reference.store.get(str(key))
             if label is None:
                 return Check(name, False, f"The label {key[:12]} is missing.")

@@ -207,12 +207,15 @@ def _forecast(settings: "Settings", seconds: float | None) -> str:
     text = (
         f"at most {total} reference calls: {settings.learn.calls} to learn, {produced} to produce"
     )
+    label = "one"
+    if settings.beads > 1:
+        text, label = f"{text}, each of {settings.beads} labels", "one label"
     if seconds is None:
         return text
     from hyperatom.cli.display import duration
 
-    whole = duration(total * seconds)
-    return f"{text}; one takes {duration(seconds)}, so {whole} in the reference"
+    whole = duration(total * settings.beads * seconds)
+    return f"{text}; {label} takes {duration(seconds)}, so {whole} in the reference"
 
 
 def _console() -> "Console":

@@ -1,6 +1,7 @@
 """A reference asked bead by bead: what first principles say of a ring polymer."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -40,24 +41,30 @@ class BeadReference:
         """
         if not isinstance(configuration, RingPolymer):
             return self.reference.evaluate(configuration)
-        tasks = [self._pool.submit(self.reference.evaluate, bead) for bead in configuration.beads()]
-        answers: list[Evaluation] = []
-        failure: ReferenceFailure | None = None
-        for number, task in enumerate(tasks, start=1):
-            try:
-                answers.append(task.result())
-            except ReferenceFailure as problem:
-                failure = failure or ReferenceFailure(
-                    f"Bead {number} of {len(tasks)}: {problem.problem}", problem.cure
-                )
-        if failure is not None:
-            raise failure
-        return sum_over_beads(answers)
+        return answer_of_beads(
+            [self._pool.submit(self.reference.evaluate, bead) for bead in configuration.beads()]
+        )
 
     def close(self) -> None:
         """End the workers and close the reference behind."""
         self._pool.shutdown(cancel_futures=True)
         self.reference.close()
+
+
+def answer_of_beads(tasks: Sequence["Future[Evaluation]"]) -> Evaluation:
+    """The evaluation of a ring polymer, once all of its beads have theirs; errors as above."""
+    answers: list[Evaluation] = []
+    failure: ReferenceFailure | None = None
+    for number, task in enumerate(tasks, start=1):
+        try:
+            answers.append(task.result())
+        except ReferenceFailure as problem:
+            failure = failure or ReferenceFailure(
+                f"Bead {number} of {len(tasks)}: {problem.problem}", problem.cure
+            )
+    if failure is not None:
+        raise failure
+    return sum_over_beads(answers)
 
 
 def sum_over_beads(answers: list[Evaluation]) -> Evaluation:

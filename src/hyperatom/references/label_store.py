@@ -38,6 +38,7 @@ from hyperatom.references.label import (
 )
 from hyperatom.references.label_database import LabelDatabase
 from hyperatom.references.label_export import write_extended_xyz
+from hyperatom.references.ring_label import keys_of_beads, label_of_ring
 
 Kind = TypeVar("Kind", Label, StoredFailure)
 
@@ -163,7 +164,12 @@ class LabelStore:
         return list(dict.fromkeys(found))
 
     def get(self, key: str) -> Label | None:
-        """The label of a key, or None."""
+        """The label of a key, or None; that of a ring where all of its beads have theirs."""
+        beads = keys_of_beads(key)
+        if len(beads) > 1:
+            found = {name: self.get(name) for name in dict.fromkeys(beads)}
+            labels = [label for name in beads if (label := found[name]) is not None]
+            return label_of_ring(labels) if len(labels) == len(beads) else None
         rows = self._database.select("SELECT * FROM labels WHERE key = ?", key)
         return self._read(label_from_row, rows[0]) if rows else None
 

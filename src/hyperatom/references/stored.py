@@ -12,8 +12,11 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import Reference
 from hyperatom.errors import HyperatomError, ReferenceFailure
 from hyperatom.evaluation import Evaluation
-from hyperatom.references.label import FailedAttempt, label_key
+from hyperatom.references.bead_reference import answer_of_beads
+from hyperatom.references.label import FailedAttempt
 from hyperatom.references.label_store import LabelStore
+from hyperatom.references.ring_label import key_of
+from hyperatom.ring_polymer import RingPolymer
 
 
 @dataclass(frozen=True)
@@ -122,14 +125,22 @@ class StoredReference:
 
     def key(self, configuration: Configuration) -> str:
         """The key of the configuration's label in the store."""
-        return label_key(configuration, self._identity)
+        return key_of(configuration, self._identity)
 
     def evaluate(self, configuration: Configuration, provenance: str | None = None) -> Evaluation:
         """Energy (eV), forces (eV/Å) and perhaps stress (eV/Å^3), from the store or the reference.
 
+        Of a ring polymer the sums over its beads, each of which is a label of its own; over a farm
+        they are computed at the same time.
+
         Raises `ReferenceFailure`, new or remembered, and `HyperatomError` where the answer cannot
         be stored; it is then kept in memory, and asking again stores it without another call.
         """
+        if isinstance(configuration, RingPolymer):
+            # All are asked for, also where one fails, so that a replay finds all of them.
+            return answer_of_beads(
+                [self.request(bead, provenance) for bead in configuration.beads()]
+            )
         if self._farm is not None:
             return self.request(configuration, provenance).result()
         key = self.key(configuration)
@@ -149,12 +160,13 @@ class StoredReference:
     ) -> "Future[Evaluation]":
         """The future of what `evaluate` returns or raises; it is done once the label is stored.
 
-        Equal configurations share one. Without a label farm the label is computed here and now.
+        Equal configurations share one. Without a label farm the label is computed here and now; so
+        are the labels of a ring polymer's beads.
         """
         key = self.key(configuration)
         who = self.provenance if provenance is None else provenance
         future: Future[Evaluation] = Future()
-        if self._farm is None:
+        if self._farm is None or isinstance(configuration, RingPolymer):
             _end(future, lambda: self.evaluate(configuration, provenance))
             return future
         with self._alone(key):

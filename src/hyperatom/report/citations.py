@@ -48,6 +48,18 @@ _ALL = (
         "https://doi.org/10.1162/neco.1992.4.3.415",
     ),
     Citation(
+        "ring polymers",
+        "D. Chandler and P. G. Wolynes, Exploiting the isomorphism between quantum theory and "
+        "classical statistical mechanics of polyatomic fluids, J. Chem. Phys. 74, 4078 (1981).",
+        "https://doi.org/10.1063/1.441588",
+    ),
+    Citation(
+        "centroid virial",
+        "J. Cao and B. J. Berne, On energy estimators in path integral Monte Carlo simulations: "
+        "Dependence of accuracy on algorithm, J. Chem. Phys. 91, 6359 (1989).",
+        "https://doi.org/10.1063/1.457403",
+    ),
+    Citation(
         "GFN1-xTB",
         "S. Grimme, C. Bannwarth and P. Shushkov, A robust and accurate tight-binding quantum "
         "chemical method for structures, vibrational frequencies, and noncovalent interactions "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hyperatom.analysis.cell_averages import cell_averages
 from hyperatom.analysis.density_map import DensityMap
+from hyperatom.analysis.path_integrals import PathIntegrals, bead_radial_distribution
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.reweighting import weights_of
 from hyperatom.analysis.statistics import Estimate, estimate_mean
@@ -21,7 +22,7 @@ from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import EngineSettings, Settings, load_settings
-from hyperatom.campaign.states import States
+from hyperatom.campaign.states import States, moved_to
 from hyperatom.campaign.weighing import log_weights
 from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
@@ -37,6 +38,8 @@ from hyperatom.report.data import (
 )
 from hyperatom.report.engines import cheap_calls, engine_in_words
 from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
+from hyperatom.ring_polymer import RingPolymer
+from hyperatom.sampling.quantum_canonical import as_ring
 from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
 
@@ -84,7 +87,8 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         engines = json.loads(chain.fact("engines") or "{}")
         produced = _produced(steps)
         weighed = weighed_energy(produced, start.n_atoms)
-        energy = weighed[0] if weighed else _energy(produced, settings, States(labels, start))
+        states = States(labels, start)
+        energy = weighed[0] if weighed else _energy(produced, settings, states)
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
         shown = _latest(steps) if live else produced
@@ -106,6 +110,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
                 cell=start.cell,
                 temperature=settings.temperature,
                 pressure=settings.pressure,
+                beads=settings.beads,
                 engine=engine_in_words(labels, engines, settings),
                 versions=directory.header["versions"],
             ),
@@ -129,12 +134,8 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             certificate=certificate,
             citations=_citations(settings),
             input_text=directory.input_text,
-            notes=_notes(chain, energy, weighed[1].warning if weighed else ""),
-            cell_averages=(
-                cell_averages(configurations, kind, weights)
-                if settings.pressure is not None and not live
-                else {}
-            ),
+            notes=_notes(chain, settings, energy, weighed[1].warning if weighed else ""),
+            averages={} if live else _averages(settings, states, produced, weights),
             scene=None if live else _scene(configurations, kind, weights),
         )
     finally:
@@ -191,6 +192,27 @@ def _energy(
     return estimate_mean([one / states.start.n_atoms for one in series], "eV/atom", "exact")
 
 
+def _averages(
+    settings: Settings,
+    states: States,
+    produced: Sequence[Sequence[Step]],
+    weights: NDArray[np.float64] | None,
+) -> dict[str, Estimate]:
+    """Of the cell where it moves, of quantum nuclei where there are beads."""
+    if settings.pressure is not None:
+        kind: Kind = "exact" if weights is None else "reweighted"
+        walkers = _configurations(states.labels, states.start, produced)
+        return cell_averages(walkers, kind, weights)
+    if settings.beads == 1 or not any(produced):
+        return {}
+    found = {step.state_label: states.get(step.state_label) for one in produced for step in one}
+    visited = [found[step.state_label] for one in produced for step in one]
+    rings = [as_ring(state.configuration) for state in visited if state is not None]
+    evaluations = [state.evaluation for state in visited if state is not None]
+    result = PathIntegrals(settings.temperature).compute(rings, evaluations, _owners(produced))
+    return dict(result.observation.numbers)
+
+
 def _configurations(
     labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
 ) -> list[list[Configuration]]:
@@ -200,7 +222,7 @@ def _configurations(
         if key not in known:
             label = labels.get(key)
             assert label is not None
-            known[key] = start.with_cell(label.configuration.positions, label.configuration.cell)
+            known[key] = moved_to(start, label.configuration)
         return known[key]
 
     return [[configuration(step.state_label) for step in walker] for walker in produced]
@@ -214,12 +236,15 @@ def _structure(
     configurations = [one for walker in walkers for one in walker]
     if not configurations:
         return None
+    rings = [one for one in configurations if isinstance(one, RingPolymer)]
+    if rings:
+        return bead_radial_distribution(rings, FARTHEST, walkers=_owners(walkers), kind=kind)
     return RadialDistribution(r_max=FARTHEST).compute(
         configurations, weights=weights, walkers=_owners(walkers), kind=kind
     )
 
 
-def _owners(walkers: Sequence[Sequence[Configuration]]) -> NDArray[np.int64]:
+def _owners(walkers: Sequence[Sequence[object]]) -> NDArray[np.int64]:
     return np.array([number for number, walker in enumerate(walkers) for _ in walker])
 
 
@@ -327,6 +352,8 @@ def _certificate(directory: RunDirectory) -> Certificate:
 
 def _citations(settings: Settings) -> tuple[Citation, ...]:
     found = list(citations_of(METHODS))
+    if settings.beads > 1:
+        found += citations_of(("ring polymers", "centroid virial"))
     if settings.reference.standard_errors:
         found += citations_of(("penalty method", "pseudo-marginal Monte Carlo"))
     engines: list[EngineSettings] = [settings.reference]
@@ -341,13 +368,20 @@ def _citations(settings: Settings) -> tuple[Citation, ...]:
     return tuple(found)
 
 
-def _notes(chain: ChainStore, energy: Estimate | None, overlap: str) -> tuple[str, ...]:
+def _notes(
+    chain: ChainStore, settings: Settings, energy: Estimate | None, overlap: str
+) -> tuple[str, ...]:
     notes = []
     frozen = chain.frozen()
     if frozen is None:
         notes.append("Learning is not finished: nothing here is exact yet.")
     elif frozen.get("strategies"):
         notes.append(str(frozen["strategies"]))
+    if settings.beads > 1:
+        notes.append(
+            f"One call is a ring of {settings.beads} beads, as many labels. Averages are those of "
+            "so many beads; check that twice as many agree."
+        )
     if energy is not None and energy.warning:
         notes.append(energy.warning)
     if overlap:

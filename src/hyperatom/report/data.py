@@ -33,6 +33,7 @@ class SystemDescription:
     | `pressure`    | scalar | GPa  | None where the cell is fixed                         |
     | `engine`      | text   | -    | identity of the reference                            |
     | `versions`    | mapping| -    | version of each piece of software                    |
+    | `beads`       | scalar | -    | of each atom's ring; 1 for classical nuclei          |
     """
 
     formula: str
@@ -42,6 +43,12 @@ class SystemDescription:
     engine: str
     versions: Mapping[str, str]
     pressure: float | None = None
+    beads: int = 1
+
+    @property
+    def energy_name(self) -> str:
+        """What the mean of the reference's energy is called."""
+        return "Mean energy" if self.beads == 1 else "Mean potential energy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +142,8 @@ class Ledger:
 class ReportData:
     """Everything a report shows. `energy` is the chain's mean by atom, in eV/atom.
 
-    `cell_averages` are those of volume, density and edges at constant pressure, by name.
+    `averages` by name are those of volume, density and edges at constant pressure, and of energies
+    and sizes of quantum nuclei.
     `sharpened_energy` is the same average with the guide's own chain as control variate, None where
     there is no such chain.
 
@@ -155,7 +163,7 @@ class ReportData:
     citations: tuple[Citation, ...]
     input_text: str
     notes: tuple[str, ...] = ()
-    cell_averages: Mapping[str, Estimate] = field(default_factory=dict)
+    averages: Mapping[str, Estimate] = field(default_factory=dict)
     scene: Scene | None = None
 
     @property

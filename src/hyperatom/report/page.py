@@ -80,14 +80,14 @@ def _header(data: ReportData) -> str:
     if best is not None and isfinite(best.value):
         tiles.append(
             (
-                "Mean energy",
+                system.energy_name,
                 str(best).removesuffix(" (error unknown)"),
                 f"{_kind(data)}; {number(best.n_effective)} independent samples"
                 + ("" if isfinite(best.error) else "; error unknown"),
             )
         )
     else:
-        tiles.append(("Mean energy", "none yet", "nothing produced so far"))
+        tiles.append((system.energy_name, "none yet", "nothing produced so far"))
     per_sample = ledger.calls_per_independent_sample
     tiles.append(
         (
@@ -147,6 +147,8 @@ def _sampled(data: ReportData) -> str:
     ]
     if system.pressure is not None:
         rows.insert(2, ("Pressure", f"{number(system.pressure)} GPa"))
+    if system.beads > 1:
+        rows.insert(2, ("Nuclei", f"quantum, rings of {system.beads} beads"))
     lengths = np.linalg.norm(system.cell, axis=1)
     if (lengths > 0.0).all():
         a, b, c = system.cell / lengths[:, None]
@@ -156,7 +158,7 @@ def _sampled(data: ReportData) -> str:
         volume = abs(np.linalg.det(system.cell))
         name = "Cell" if system.pressure is None else "Cell at the start"
         rows.append((name, f"{edges} Å, angles {corners}, {volume:.1f} Å³"))
-    for name, mean in data.cell_averages.items():
+    for name, mean in data.averages.items():
         rows.append((f"Mean {name}", f"{mean}, {_kind(data)}"))
     return f"<p>{_text(data.distribution)}</p>\n{_pairs(rows)}"
 
@@ -201,7 +203,7 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     rows = []
     if data.energy is not None and isfinite(data.energy.value):
         rows += [
-            ("Mean energy, the chain alone", f"{data.energy}, {_kind(data)}"),
+            (f"{data.system.energy_name}, the chain alone", f"{data.energy}, {_kind(data)}"),
             ("Independent samples", number(data.energy.n_effective)),
             ("Autocorrelation time", f"{number(data.energy.autocorrelation_time)} proposals"),
         ]

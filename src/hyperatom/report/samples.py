@@ -18,6 +18,7 @@ from hyperatom.errors import RunDirectoryError
 from hyperatom.frames import Frames
 from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
+from hyperatom.references.ring_label import keys_of_beads
 from hyperatom.sampling.metropolis import ChainState
 from hyperatom.trajectory import Trajectory
 
@@ -70,6 +71,7 @@ class Held:
 def run_samples(path: Path) -> tuple[Trajectory, Held]:
     """What the frozen guide's proposals sampled, repeated where rejected; and what was held.
 
+    Of each ring polymer one bead, in turn: all beads are distributed alike, and sampled together.
     Where samples of the guide were weighed, these, with their weights.
 
     Raises `RunDirectoryError` where production has not begun.
@@ -78,7 +80,11 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
     walkers = produced_steps(directory)
-    keys = tuple(step.state_label for walker in walkers for step in walker)
+    keys = tuple(
+        keys_of_beads(step.state_label)[number % settings.beads]
+        for walker in walkers
+        for number, step in enumerate(walker)
+    )
     ensemble = ensemble_of(settings, start)
 
     def energy(label: Label) -> float:

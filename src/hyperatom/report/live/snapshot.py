@@ -158,7 +158,7 @@ def _tiles(progress: Progress, data: ReportData | None) -> list[dict[str, str]]:
         known = isfinite(data.energy.error)
         tiles += [
             (
-                "Mean energy",
+                data.system.energy_name,
                 str(data.energy).removesuffix(" (error unknown)"),
                 "exact, one standard error" if known else "error not known yet",
             ),
