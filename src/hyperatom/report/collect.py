@@ -13,7 +13,7 @@ from hyperatom.analysis.path_integrals import PathIntegrals, bead_radial_distrib
 from hyperatom.analysis.radial_distribution import RadialDistribution, RadialDistributionResult
 from hyperatom.analysis.reweighting import weights_of
 from hyperatom.analysis.statistics import Estimate, estimate_mean
-from hyperatom.campaign.assembly import engine_preset, load_configuration
+from hyperatom.campaign.assembly import load_configuration
 from hyperatom.campaign.averages import Sampled, gather, weighed_energy
 from hyperatom.campaign.certificate import Certificate, Check, certify
 from hyperatom.campaign.chain_store import ChainStore, Seconds, Step
@@ -21,13 +21,13 @@ from hyperatom.campaign.ensemble import ensemble_of, in_words
 from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import EngineSettings, Settings, load_settings
+from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.campaign.states import States, moved_to
 from hyperatom.campaign.weighing import log_weights
 from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
 from hyperatom.references.label_store import LabelStore
-from hyperatom.report.citations import Citation, citations_of
+from hyperatom.report.credits import citations_of_run
 from hyperatom.report.data import (
     LEARN,
     PRODUCE,
@@ -42,18 +42,6 @@ from hyperatom.ring_polymer import RingPolymer
 from hyperatom.sampling.quantum_canonical import as_ring
 from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
-
-METHODS = (
-    "self-learning hybrid Monte Carlo",
-    "hybrid Monte Carlo",
-    "atomic cluster expansion",
-    "evidence maximisation",
-    "statistical inefficiency",
-    "waste recycling",
-    "split R-hat",
-    "ASE",
-    "JAX",
-)
 
 FARTHEST = 8.0
 """Å; radial distribution functions end here."""
@@ -132,7 +120,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
                 cheap_calls(labels, engines),
             ),
             certificate=certificate,
-            citations=_citations(settings),
+            citations=citations_of_run(settings),
             input_text=directory.input_text,
             notes=_notes(chain, settings, energy, weighed[1].warning if weighed else ""),
             averages={} if live else _averages(settings, states, produced, weights),
@@ -348,24 +336,6 @@ def _certificate(directory: RunDirectory) -> Certificate:
     except FileNotFoundError:
         sentence = f"Run 'hyperatom verify {directory.path}' to put this run on trial."
         return certify((Check("verification", None, sentence),))
-
-
-def _citations(settings: Settings) -> tuple[Citation, ...]:
-    found = list(citations_of(METHODS))
-    if settings.beads > 1:
-        found += citations_of(("ring polymers", "centroid virial"))
-    if settings.reference.standard_errors:
-        found += citations_of(("penalty method", "pseudo-marginal Monte Carlo"))
-    engines: list[EngineSettings] = [settings.reference]
-    if settings.reference.cheap is not None:
-        found += citations_of(("delayed acceptance",))
-        engines.append(settings.reference.cheap)
-    for engine in engines:
-        preset = engine_preset(engine)
-        if preset.citation:
-            address = f"https://doi.org/{preset.doi}"
-            found.append(Citation(engine.calculator, preset.citation, address))
-    return tuple(found)
 
 
 def _notes(
