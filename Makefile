@@ -43,7 +43,8 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-engines: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 tests/test_engines.py tests/test_engine_campaigns.py
+	$(BIN)/python -m pytest -n 2 tests/test_engines.py tests/test_engine_campaigns.py \
+		tests/test_other_atoms.py
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 -m slow

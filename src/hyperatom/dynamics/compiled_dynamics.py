@@ -150,9 +150,9 @@ class CompiledDynamics:
             constants = self._constants(
                 parameters, masses, time_step, lists, integrator_parameters, first_step
             )
-            motion = jax.tree.map(partial(_as_device_array, real=self.precision), motion)
+            motion = jax.tree.map(partial(_in_precision, real=self.precision), motion)
             wide, slots = self._search(lists, motion)
-            nothing = jnp.zeros(n_atoms, dtype=self.precision)
+            nothing = np.zeros(n_atoms, dtype=self.precision)
             state = _State(
                 motion=motion,
                 step=np.int32(-1),
@@ -223,9 +223,9 @@ class CompiledDynamics:
             parameters=jax.device_put(parameters),
             circumstances=Circumstances(
                 time_step=real(time_step),
-                inverse_masses=jnp.asarray(1.0 / np.asarray(masses)[:, None], dtype=real),
+                inverse_masses=np.asarray(1.0 / np.asarray(masses)[:, None], dtype=real),
                 parameters=jax.tree.map(
-                    partial(_as_device_array, real=self.precision), integrator_parameters
+                    partial(_in_precision, real=self.precision), integrator_parameters
                 ),
                 step=np.int64(first_step),
             ),
@@ -259,15 +259,17 @@ def at_rest(
     return Motion(positions, momenta, cell, nothing, np.zeros((3, 3)), 0.0, variables)
 
 
-def _as_device_array(leaf: Any, real: np.dtype[Any]) -> jax.Array:
-    array = jnp.asarray(leaf)
-    return array.astype(real) if jnp.issubdtype(array.dtype, jnp.floating) else array
+def _in_precision(leaf: Any, real: np.dtype[Any]) -> Any:
+    # Left to NumPy: the compiled call takes it to the device faster than JAX does piece by piece.
+    array = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    other = np.issubdtype(array.dtype, np.floating) and array.dtype != real
+    return array.astype(real) if other else array
 
 
 def _no_neighbours(n_atoms: int, slots: tuple[int, ...], real: np.dtype[Any]) -> Neighbours:
     shape = (n_atoms, sum(slots))
-    index = jnp.zeros(shape, dtype=np.int32)
-    return Neighbours(index, jnp.zeros((3, *shape), dtype=real), index, slots)
+    index = np.zeros(shape, dtype=np.int32)
+    return Neighbours(index, np.zeros((3, *shape), dtype=real), index, slots)
 
 
 def _in_reach(motion: Motion, moves: bool) -> bool:
