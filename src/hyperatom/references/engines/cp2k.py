@@ -55,20 +55,21 @@ def make(*, command: str | None = None, **keywords: Any) -> CheckedCalculator:
     class Shell(CP2K):
         """Asks which atoms it was about, and ends its program before its output is read."""
 
-        def calculate(self, *arguments: Any, **more: Any) -> None:
-            super().calculate(*arguments, **more)
-            positions = self._asked_for("GET_POS", 3 * len(self.atoms))
+        def calculate(self, atoms: Any = None, *arguments: Any, **more: Any) -> None:
+            super().calculate(atoms, *arguments, **more)
+            positions = self._asked_for("GET_POS", 3 * len(atoms))
             cell = self._asked_for("GET_CELL", 9)
-            self.answered = self.atoms.copy()
+            self.answered = atoms.copy()
             self.answered.set_cell(cell.reshape(3, 3))
             self.answered.set_positions(positions.reshape(-1, 3))
             self.close()
 
         def _asked_for(self, command: str, count: int) -> Any:
             """The numbers that the shell has, in Å."""
-            self._shell.send(f"{command} {self._force_env_id}")
+            shell: Any = self._shell
+            shell.send(f"{command} {self._force_env_id}")
             words: list[str] = []
-            while (line := self._shell.recv()) != "* READY":
+            while (line := shell.recv()) != "* READY":
                 words += line.split()
             numbers = [word for word in words if word not in ("*", "END")]
             return np.array(numbers[-count:], dtype=float)
