@@ -40,7 +40,7 @@ demo: .venv/installed
 	$(BIN)/hyperatom report $(DEMO)
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-engines: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 tests/test_engines.py tests/test_engine_campaigns.py \
