@@ -83,7 +83,7 @@ class CheckedCalculator:
         if lacking == ["stress"]:
             raise NotImplementedError(f"{self._output.name} has no stress")
         if lacking:
-            raise RuntimeError(f"there is no {lacking[0]} in the output of the program")
+            raise RuntimeError(f"the output of the program lacks the {lacking[0]}")
 
     def _complaint(self) -> str | None:
         """What the output complains of; its end goes to the log, too."""
