@@ -46,7 +46,7 @@ INPUT: dict[str, Any] = {
     },
     "sampling": {"time_step": 5, "length": 100, "segments": 1},
     "learn": {"calls": 12, "window": 10, "probation": 2},
-    "produce": {"proposals": 40},
+    "produce": {"proposals": 40, "guide_samples": 80},
     "seed": 1,
 }
 
@@ -577,7 +577,7 @@ def test_guide_error_acceptance_and_time_left_are_those_of_the_steps() -> None:
     assert progress.acceptance() == (0.7, 10)
     assert progress.calls_made == 41
     assert (progress.spent.guide, progress.spent.reference) == (40.0, 80.0)
-    assert progress.seconds_left() == pytest.approx(40 * 3.0 + 400 * 1.0)
+    assert progress.seconds_left() == pytest.approx(40 * 3.0 + 80 * 1.0)
     assert not progress.finished
 
 
