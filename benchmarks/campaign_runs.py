@@ -89,8 +89,8 @@ def production(run: Path) -> Production:
         steps, seconds = chain.steps(), chain.seconds()
         counted = [step for step in steps if step.phase == "produce"]
         known = States(labels, start)
-        found = {key: known.get(key) for key in {step.state_label for step in counted}}
-        states = [state for step in counted if (state := found[step.state_label]) is not None]
+        found = {key: known[key] for key in {step.state_label for step in counted}}
+        states = [found[step.state_label] for step in counted]
     finally:
         chain.close()
         labels.close()

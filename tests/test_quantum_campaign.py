@@ -111,7 +111,7 @@ def test_every_bead_is_a_label_and_is_paid_once(run):
 def test_samples_are_single_beads(run):
     """For observables that know nothing of rings: one bead of each, of the right atoms."""
     trajectory, held = run_samples(run)
-    frames = trajectory.frames.read(0, PROPOSALS, 1)
+    frames = trajectory.frames(0, PROPOSALS)
     assert frames.positions.shape == (PROPOSALS, 2, 3)
     assert held.temperature == TEMPERATURE
     np.testing.assert_allclose(trajectory.masses, MASSES)

@@ -12,9 +12,8 @@ from hyperatom.analysis.reweighting import Overlap, reweight
 from hyperatom.analysis.statistics import Estimate
 from hyperatom.campaign.chain_store import ChainStore, Step
 from hyperatom.campaign.guide_chain import BURN_IN, GuideChainStore
+from hyperatom.campaign.states import States
 from hyperatom.campaign.weighing import log_weights
-from hyperatom.configuration import Configuration
-from hyperatom.references.label_store import LabelStore
 from hyperatom.units import BOLTZMANN
 
 Array = NDArray[np.float64]
@@ -54,20 +53,15 @@ class Sampled:
         )
 
     def distribution(
-        self, plain: RadialDistributionResult, start: Configuration, labels: LabelStore
+        self, plain: RadialDistributionResult, states: States
     ) -> RadialDistributionResult:
-        """`plain` with its curves and error bands sharpened; positions are those of the labels."""
+        """`plain` with its curves and error bands sharpened; `states` are those judged."""
         keys, where = np.unique(self.labels, return_inverse=True)
-        judged = []
-        for key in keys:
-            label = labels.get(str(key))
-            assert label is not None
-            there = label.configuration
-            judged.append(start.with_cell(there.positions, there.cell))
+        judged = [states[str(key)].configuration for key in keys]
         settings = RadialDistribution(float(plain.r[-1] + plain.r[0]), len(plain.r))
         found = settings.compute(judged)
         free = [
-            settings.compute([start.with_cell(*one) for one in zip(*walker, strict=True)])
+            settings.compute([states.start.with_cell(*one) for one in zip(*walker, strict=True)])
             for walker in zip(self.free_positions, self.free_cells, strict=True)
         ]
         g, error = dict(plain.g), dict(plain.error)

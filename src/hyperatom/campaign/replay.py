@@ -119,7 +119,7 @@ def _follow_screen(campaign: Campaign, before: Step, step: Step, where: str) -> 
 
 def _known(campaign: Campaign, key: str, energy: float, which: str) -> ChainState:
     state = campaign.stepper.states.get(key)
-    if state is None or mean_over_copies(state) != energy:
+    if state is None or mean_over_copies(state.configuration, state.evaluation) != energy:
         raise BrokenError(f"The label {which} is missing or differs.")
     return state
 

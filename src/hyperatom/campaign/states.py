@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hyperatom.configuration import Configuration
+from hyperatom.errors import RunDirectoryError
+from hyperatom.evaluation import Evaluation
 from hyperatom.references.label_store import LabelStore
 from hyperatom.ring_polymer import RingPolymer
 from hyperatom.sampling.metropolis import ChainState
@@ -10,7 +14,7 @@ from hyperatom.sampling.metropolis import ChainState
 
 @dataclass(frozen=True)
 class States:
-    """States of a run by their keys; `start` lends species, periodicity and masses."""
+    """States of a run by their keys; `start` lends the masses of its atoms."""
 
     labels: LabelStore
     start: Configuration
@@ -20,7 +24,19 @@ class States:
         label = self.labels.get(key)
         if label is None:
             return None
-        return ChainState(moved_to(self.start, label.configuration), label.evaluation)
+        # Masses are not part of a label's identity; those of the campaign move the atoms.
+        there = label.configuration
+        masses = np.tile(self.start.masses, there.n_copies)
+        return ChainState(replace(there, masses=masses), label.evaluation)
+
+    def __getitem__(self, key: str) -> ChainState:
+        """The same; raises `RunDirectoryError` where its label is missing."""
+        state = self.get(key)
+        if state is None:
+            raise RunDirectoryError(
+                f"{self.labels.path} lacks a state of the chain.", "Restore it from a copy."
+            )
+        return state
 
 
 def ring_of(start: Configuration, beads: int) -> Configuration:
@@ -28,16 +44,6 @@ def ring_of(start: Configuration, beads: int) -> Configuration:
     return start if beads == 1 else RingPolymer.collapsed(start, beads)
 
 
-def moved_to(start: Configuration, there: Configuration) -> Configuration:
-    """The atoms of `start`, or a ring of them, where a label has them.
-
-    Masses are not part of a label's identity; those of the campaign move the atoms.
-    """
-    if isinstance(there, RingPolymer):
-        return RingPolymer.of_beads(replace(start, cell=there.cell), there.bead_positions)
-    return start.with_cell(there.positions, there.cell)
-
-
-def mean_over_copies(state: ChainState) -> float:
+def mean_over_copies(configuration: Configuration, evaluation: Evaluation) -> float:
     """The energy in eV; of a ring polymer the mean over its beads."""
-    return state.evaluation.energy / state.configuration.n_copies
+    return evaluation.energy / configuration.n_copies

@@ -67,7 +67,7 @@ class Stepper:
         require_agreement(self.settings, evaluation)
         seconds = time.perf_counter() - clock
         key = self.reference.key(configuration)
-        state = ChainState(configuration, evaluation)
+        energy = mean_over_copies(configuration, evaluation)
         step = Step(
             walker=walker,
             number=0,
@@ -78,14 +78,18 @@ class Stepper:
             veto="",
             failure="",
             proposed_label=key,
-            proposed_energy=mean_over_copies(state),
+            proposed_energy=energy,
             uniform=0.0,
             log_acceptance=0.0,
             accepted=True,
             state_label=key,
-            state_energy=mean_over_copies(state),
+            state_energy=energy,
         )
-        return state, step, Seconds(reference=seconds, total=seconds)
+        return (
+            ChainState(configuration, evaluation),
+            step,
+            Seconds(reference=seconds, total=seconds),
+        )
 
     def step(
         self,
@@ -130,7 +134,7 @@ class Stepper:
             log_acceptance=_judged(transition),
             accepted=transition.accepted,
             state_label=self.reference.key(after.configuration),
-            state_energy=mean_over_copies(after),
+            state_energy=mean_over_copies(after.configuration, after.evaluation),
         )
         total = time.perf_counter() - clock
         spent_guide = max(0.0, spent_guide - spent_cheap)
@@ -243,8 +247,7 @@ class _Timed:
 def _energy(transition: Transition) -> float | None:
     if transition.evaluation is None:
         return None
-    proposed = transition.proposed.configuration
-    return mean_over_copies(ChainState(proposed, transition.evaluation))
+    return mean_over_copies(transition.proposed.configuration, transition.evaluation)
 
 
 def _judged(transition: Transition) -> float | None:

@@ -22,7 +22,7 @@ from hyperatom.campaign.guide_chain import GuideChainStore
 from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
-from hyperatom.campaign.states import States, moved_to
+from hyperatom.campaign.states import States
 from hyperatom.campaign.weighing import log_weights
 from hyperatom.configuration import Configuration
 from hyperatom.interchange.ase_atoms import to_ase
@@ -39,6 +39,7 @@ from hyperatom.report.data import (
 from hyperatom.report.engines import cheap_calls, engine_in_words
 from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
 from hyperatom.ring_polymer import RingPolymer
+from hyperatom.sampling.metropolis import ChainState
 from hyperatom.sampling.quantum_canonical import as_ring
 from hyperatom.trajectory import Kind, Trajectory
 from hyperatom.units import BOLTZMANN
@@ -80,14 +81,15 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
         shown = _latest(steps) if live else produced
-        configurations = _configurations(labels, start, shown)
+        visited = _visited(states, shown)
+        configurations = _configurations(visited)
         counted = bool(produced) or not live
         kind: Kind = "reweighted" if weighed else "exact" if counted else "as given"
         logarithms = log_weights(shown)
         weights = None if logarithms is None else weights_of(np.concatenate(logarithms))
         structure = _structure(configurations, kind, weights)
         if sampled and structure:
-            structure = sampled.distribution(structure, start, labels)
+            structure = sampled.distribution(structure, states)
         certificate = _certificate(directory)
         return ReportData(
             title=settings.title or f"{_formula(start)} at {settings.temperature:g} K",
@@ -123,7 +125,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             citations=citations_of_run(settings),
             input_text=directory.input_text,
             notes=_notes(chain, settings, energy, weighed[1].warning if weighed else ""),
-            averages={} if live else _averages(settings, states, produced, weights),
+            averages={} if live else _averages(settings, visited, kind, weights),
             scene=None if live else _scene(configurations, kind, weights),
         )
     finally:
@@ -168,9 +170,7 @@ def _energy(
         ensemble = ensemble_of(settings, states.start)
 
         def energy(step: Step) -> float:
-            state = states.get(step.state_label)
-            assert state is not None
-            return unbiased_energy(settings, ensemble, state)
+            return unbiased_energy(settings, ensemble, states[step.state_label])
     else:
 
         def energy(step: Step) -> float:
@@ -182,38 +182,33 @@ def _energy(
 
 def _averages(
     settings: Settings,
-    states: States,
-    produced: Sequence[Sequence[Step]],
+    walkers: Sequence[Sequence[ChainState]],
+    kind: Kind,
     weights: NDArray[np.float64] | None,
 ) -> dict[str, Estimate]:
     """Of the cell where it moves, of quantum nuclei where there are beads."""
     if settings.pressure is not None:
-        kind: Kind = "exact" if weights is None else "reweighted"
-        walkers = _configurations(states.labels, states.start, produced)
-        return cell_averages(walkers, kind, weights)
-    if settings.beads == 1 or not any(produced):
+        return cell_averages(_configurations(walkers), kind, weights)
+    if settings.beads == 1 or not any(walkers):
         return {}
-    found = {step.state_label: states.get(step.state_label) for one in produced for step in one}
-    visited = [found[step.state_label] for one in produced for step in one]
-    rings = [as_ring(state.configuration) for state in visited if state is not None]
-    evaluations = [state.evaluation for state in visited if state is not None]
-    result = PathIntegrals(settings.temperature).compute(rings, evaluations, _owners(produced))
+    states = [state for walker in walkers for state in walker]
+    result = PathIntegrals(settings.temperature).compute(
+        [as_ring(state.configuration) for state in states],
+        [state.evaluation for state in states],
+        _owners(walkers),
+        kind,
+    )
     return dict(result.observation.numbers)
 
 
-def _configurations(
-    labels: LabelStore, start: Configuration, produced: Sequence[Sequence[Step]]
-) -> list[list[Configuration]]:
-    known: dict[str, Configuration] = {}
+def _visited(states: States, produced: Sequence[Sequence[Step]]) -> list[list[ChainState]]:
+    """Where each walker was after each step; a state that was kept is read once."""
+    known = {key: states[key] for key in {s.state_label for walker in produced for s in walker}}
+    return [[known[step.state_label] for step in walker] for walker in produced]
 
-    def configuration(key: str) -> Configuration:
-        if key not in known:
-            label = labels.get(key)
-            assert label is not None
-            known[key] = moved_to(start, label.configuration)
-        return known[key]
 
-    return [[configuration(step.state_label) for step in walker] for walker in produced]
+def _configurations(walkers: Sequence[Sequence[ChainState]]) -> list[list[Configuration]]:
+    return [[state.configuration for state in walker] for walker in walkers]
 
 
 def _structure(
