@@ -16,9 +16,7 @@ from hyperatom.references.label_store import LabelStore
 SCRIPT = Path(__file__).parent / "chaotic_chain.py"
 
 
-@pytest.mark.parametrize(
-    ("steps", "walkers", "kills"), [(4, 2, 1), pytest.param(12, 3, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("steps", "walkers", "kills"), [(4, 2, 1), (12, 3, 2)])
 def test_a_chaotic_run_is_the_calm_one(steps, walkers, kills, tmp_path):
     calm, chaotic = tmp_path / "calm", tmp_path / "chaotic"
     for folder in (calm, chaotic):

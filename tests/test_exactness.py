@@ -116,7 +116,7 @@ def steps(time_step: float, n_steps: int, **others: Any) -> dict[str, Any]:
 
 
 CRYSTAL_CASES = {
-    "forces scaled by 0.7": Case(CRYSTAL, CRYSTAL.soft(), steps(10.0, 4), 1500),
+    "forces scaled by 0.7": Case(CRYSTAL, CRYSTAL.soft(), steps(10.0, 4), 1000),
     "wrong minimum, three segments": Case(
         CRYSTAL, CRYSTAL.displaced(), steps(10.0, 3, segments=3), 900
     ),
@@ -158,8 +158,8 @@ def wavy_errors(waypoints: np.ndarray) -> np.ndarray:
 
 
 WELL_CASES = {
-    "forces scaled by 0.7": Case(WELLS, WELLS.soft, steps(28.0, 4), 1500),
-    "wrong minimum": Case(WELLS, WELLS.displaced, steps(28.0, 4), 1500),
+    "forces scaled by 0.7": Case(WELLS, WELLS.soft, steps(28.0, 4), 1000),
+    "wrong minimum": Case(WELLS, WELLS.displaced, steps(28.0, 4), 1000),
     "random lengths, uncertainty veto, some exempt": Case(
         WELLS,
         WELLS.soft,
@@ -240,7 +240,7 @@ def test_lennard_jones_dimer() -> None:
 
 
 def test_lennard_jones_cluster_against_plain_monte_carlo() -> None:
-    chains = Case(TETRAMER, TETRAMER.soft, steps(90.0, 6), 1500).chains(burn_in=100)
+    chains = Case(TETRAMER, TETRAMER.soft, steps(90.0, 6), 1000).chains(burn_in=100)
     plain = TETRAMER.plain_monte_carlo(n_walkers=200, n_sweeps=800, burn_in=200, seed=4)
     thermal_energy = TETRAMER.ensemble.thermal_energy
 
