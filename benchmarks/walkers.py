@@ -1,9 +1,10 @@
 """Four walkers at once against four one after the other: the same chains, in what time?
 
-    python benchmarks/walkers.py [--proposals 6]
+    python benchmarks/walkers.py [--proposals 6] [--repeat 1]
 
-Alpha-quartz (9 atoms, GFN1-xTB), one campaign from learning to its averages, three times: with one
-thread and one engine, with as many as there are cores, and with labels asked for ahead of need.
+Alpha-quartz (9 atoms a cell, GFN1-xTB), one campaign from learning to its averages, three times:
+with one thread and one engine, with as many as there are cores, and with labels asked for ahead of
+need.
 
 | figure                          | meaning                                                        |
 |---------------------------------|----------------------------------------------------------------|
@@ -32,7 +33,7 @@ from hyperatom.campaign.schedule import Schedule
 from kill_resume import Chain
 
 QUARTZ = """
-configuration: {{crystal: alpha-quartz}}
+configuration: {{crystal: alpha-quartz, repeat: [{repeat}, {repeat}, {repeat}]}}
 temperature: 300
 guide: {{cutoff: 5, radial_functions: 8, power_channels: 4, power_degree: 3,
         bispectrum_channels: 2, bispectrum_degree: 2}}
@@ -79,9 +80,15 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=6, help="of each walker")
     parser.add_argument("--calls", type=int, default=16, help="of learning")
     parser.add_argument("--length", type=float, default=200.0, help="fs")
+    parser.add_argument("--repeat", type=int, default=1, help="cells of 9 atoms, each way")
     given = parser.parse_args()
     cores = os.cpu_count() or 1
-    size = {"calls": given.calls, "proposals": given.proposals, "length": given.length}
+    size = {
+        "calls": given.calls,
+        "proposals": given.proposals,
+        "length": given.length,
+        "repeat": given.repeat,
+    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # Compiles; otherwise whichever came first would pay for both.
@@ -103,6 +110,7 @@ def main() -> None:
             "ahead_s": ahead,
             "serial_production_s": serial_produced,
             "parallel_production_s": produced,
+            "atoms": 9 * given.repeat**3,
             "steps": len(one.steps),
             "cores": cores,
             "load": os.getloadavg()[0],
