@@ -88,9 +88,7 @@ def production(run: Path) -> Production:
     try:
         steps, seconds = chain.steps(), chain.seconds()
         counted = [step for step in steps if step.phase == "produce"]
-        known = States(labels, start)
-        found = {key: known[key] for key in {step.state_label for step in counted}}
-        states = [found[step.state_label] for step in counted]
+        states = States(labels, start).after(counted)
     finally:
         chain.close()
         labels.close()

@@ -21,11 +21,11 @@ PERIODIC = np.ones(3, dtype=bool)
 SETTINGS = DensitySettings(
     species=(8, 14),
     cutoff=4.0,
-    n_radial=3,
-    max_degree=3,
+    n_radial=4,
+    max_degree=4,
     crowding=2.0,
-    power_spectrum_radial=3,
-    power_spectrum_degree=3,
+    power_spectrum_radial=4,
+    power_spectrum_degree=4,
     bispectrum_radial=1,
     bispectrum_degree=3,
 )
@@ -114,11 +114,11 @@ def test_density_is_the_sum_over_neighbours():
     vectors = rng.uniform(-2.0, 2.0, size=(3, 1, 5))
     density = np.asarray(jax.jit(lambda x: FEATURES.density(x, (2, 3)))(vectors))[0]
     distance = np.linalg.norm(vectors, axis=0)
-    along = np.asarray(radial(jnp.asarray(distance), 4.0, 3, 2.0))[0]
-    around = harmonics_of((vectors / distance)[:, 0].T, 3)
+    along = np.asarray(radial(jnp.asarray(distance), 4.0, 4, 2.0))[0]
+    around = harmonics_of((vectors / distance)[:, 0].T, 4)
     for species, slots in enumerate((slice(0, 2), slice(2, 5))):
         expected = along[:, slots] @ around[:, slots].T
-        np.testing.assert_allclose(density[3 * species : 3 * species + 3], expected, atol=1e-13)
+        np.testing.assert_allclose(density[4 * species : 4 * species + 4], expected, atol=1e-13)
 
 
 def test_features_are_invariant_under_rotation_and_inversion():

@@ -50,10 +50,10 @@ class Case:
             DensitySettings(
                 species=tuple(range(1, self.n_species + 1)),
                 cutoff=CUTOFF,
-                n_radial=2,
-                max_degree=2,
+                n_radial=3,
+                max_degree=3,
                 power_spectrum_radial=2,
-                power_spectrum_degree=2,
+                power_spectrum_degree=3,
                 bispectrum_radial=1 if self.n_species < 3 else 0,
                 bispectrum_degree=2 if self.n_species < 3 else 0,
             )

@@ -1,9 +1,11 @@
 """Where a chain was: a key of its steps, as a configuration and what the reference said of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hyperatom.campaign.chain_store import Step
 from hyperatom.configuration import Configuration
 from hyperatom.errors import RunDirectoryError
 from hyperatom.evaluation import Evaluation
@@ -37,6 +39,11 @@ class States:
                 f"{self.labels.path} lacks a state of the chain.", "Restore it from a copy."
             )
         return state
+
+    def after(self, steps: Sequence[Step]) -> list[ChainState]:
+        """The state after each step; one that was kept is read once. Errors as above."""
+        known = {key: self[key] for key in {step.state_label for step in steps}}
+        return [known[step.state_label] for step in steps]
 
 
 def ring_of(start: Configuration, beads: int) -> Configuration:

@@ -13,7 +13,7 @@ from hyperatom.campaign.settings import Settings
 from hyperatom.campaign.states import States, mean_over_copies, ring_of
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposal, Proposed
-from hyperatom.errors import ReferenceFailure, RunDirectoryError
+from hyperatom.errors import ReferenceFailure
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.delayed_acceptance import Screened
@@ -167,13 +167,7 @@ class Stepper:
 
         Raises `RunDirectoryError` where its label is missing.
         """
-        state = self.states.get(step.state_label)
-        if state is None:
-            raise RunDirectoryError(
-                f"labels.db lacks the configuration of walker {step.walker}.",
-                "Restore labels.db from a copy, or start a new run.",
-            )
-        return state
+        return self.states[step.state_label]
 
     # -- the cheap engine of a pair ------------------------------------------------------------
 

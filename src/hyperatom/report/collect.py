@@ -81,7 +81,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
         shown = _latest(steps) if live else produced
-        visited = _visited(states, shown)
+        visited = [states.after(walker) for walker in shown]
         configurations = _configurations(visited)
         counted = bool(produced) or not live
         kind: Kind = "reweighted" if weighed else "exact" if counted else "as given"
@@ -199,12 +199,6 @@ def _averages(
         kind,
     )
     return dict(result.observation.numbers)
-
-
-def _visited(states: States, produced: Sequence[Sequence[Step]]) -> list[list[ChainState]]:
-    """Where each walker was after each step; a state that was kept is read once."""
-    known = {key: states[key] for key in {s.state_label for walker in produced for s in walker}}
-    return [[known[step.state_label] for step in walker] for walker in produced]
 
 
 def _configurations(walkers: Sequence[Sequence[ChainState]]) -> list[list[Configuration]]:
