@@ -13,17 +13,19 @@ from hyperatom.sampling.metropolis import ChainState
 
 INPUT = """
 configuration: {crystal: aluminium}
-temperature: 120
+temperature: TEMPERATURE
 """
 
 
-def stepper(folder: Path, reference: Reference, start, more="", cheap=None) -> Stepper:
+def stepper(
+    folder: Path, reference: Reference, start, more="", cheap=None, temperature=120
+) -> Stepper:
     """Over a label store of its own."""
     store = LabelStore(folder / "labels.db")
     # These labels need not survive a loss of power.
     store._database.connection.execute("PRAGMA synchronous = OFF")
     screen = None if cheap is None else StoredReference(cheap, store)
-    settings = load_settings(INPUT + more, "input.yaml")
+    settings = load_settings(INPUT.replace("TEMPERATURE", str(temperature)) + more, "input.yaml")
     return Stepper(settings, start, StoredReference(reference, store), screen)
 
 

@@ -14,6 +14,7 @@ from hyperatom.campaign.chain_store import ChainStore
 from hyperatom.campaign.ensemble import ensemble_of
 from hyperatom.campaign.farming import engines_here, make_farm, walkers_at_a_time
 from hyperatom.campaign.guide_chain import GuideChainStore
+from hyperatom.campaign.ladder import require_overlap
 from hyperatom.campaign.learning import check_guide, make_learner
 from hyperatom.campaign.monitor import Monitor
 from hyperatom.campaign.moves import check_moves
@@ -162,6 +163,7 @@ def check_campaign(settings: Settings, start: Configuration, folder: Path) -> No
     Raises `InputError` for whatever would stop a campaign that starts from `start`.
     """
     ensemble_of(settings, start)
+    require_overlap(settings, start.n_atoms)
     check_moves(settings.sampling, start)
     # Starting the engine once shows whether it is installed and takes its keywords.
     engine = make_reference(settings, start, None, 1)

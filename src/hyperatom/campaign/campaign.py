@@ -16,14 +16,9 @@ it would have made.
 
 import json
 import time
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    FIRST_EXCEPTION,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +28,11 @@ from hyperatom.campaign.advice import compare_strategies, decide
 from hyperatom.campaign.chain_store import ChainStore, Phase, Step
 from hyperatom.campaign.farming import labels_at_a_time
 from hyperatom.campaign.guide_chain import BURN_IN, GuideChain, GuideChainStore
+from hyperatom.campaign.ladder import Ladder
 from hyperatom.campaign.learning import Learner
 from hyperatom.campaign.monitor import Monitor
-from hyperatom.campaign.moves import frozen_move, with_swaps
+from hyperatom.campaign.moves import at_rung, frozen_move, with_swaps
+from hyperatom.campaign.own_pace import at_own_pace
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.schedule import Schedule
 from hyperatom.campaign.settings import Settings
@@ -72,7 +69,8 @@ class Campaign:
     def __post_init__(self) -> None:
         self.stepper = Stepper(self.settings, self.start, self.reference, self.cheap)
         self.ensemble = self.stepper.ensemble
-        self.walkers = range(self.settings.walkers)
+        self.ladder = Ladder(self.settings.seed, self.stepper.ensembles)
+        self.walkers = range(self.settings.chains)
         self.schedule = Schedule(self.settings, self.start.n_atoms)
         self._taught = -1
 
@@ -123,10 +121,10 @@ class Campaign:
             self._catch_up()
             guide = self.learner.fit()
             spent = time.perf_counter() - clock
-            proposal = with_swaps(self._exploration(guide), self.settings.sampling.swaps)
+            moves = self._explorations(guide)
             if self.schedule.stranded:
-                proposal = TrainingDisplacement()
-            moved = self._round(pool, "learn", states, proposal, guide.digest())
+                moves = [TrainingDisplacement()] * len(moves)
+            moved = self._round(pool, "learn", states, moves, guide.digest())
             states = [state for state, _, _ in moved]
             self._keep(moved, fit=spent / len(moved))
 
@@ -153,9 +151,18 @@ class Campaign:
                 self.learner.add(label.configuration, label.evaluation)
         self._taught = self._latest()
 
-    def _exploration(self, guide: Guide) -> ExploringTrajectory:
-        path = self._guided(guide, self.schedule.time_step, self.schedule.segments, np.inf)
-        return ExploringTrajectory(path, self._limit(guide, self.settings.learn.ask_beyond))
+    def _explorations(self, guide: Guide) -> list[Proposal]:
+        """How the chains of each rung move while learning."""
+        limit = self._limit(guide, self.settings.learn.ask_beyond)
+        path = self._guided(guide, self.schedule.time_step, self.schedule.segments, limit)
+        paths = [at_rung(path, ensemble) for ensemble in self.stepper.ensembles]
+        return [
+            with_swaps(
+                ExploringTrajectory(replace(path, largest_error=np.inf), path.largest_error),
+                self.settings.sampling.swaps,
+            )
+            for path in paths
+        ]
 
     def _limit(self, guide: Guide, wanted: float) -> float:
         """`wanted` k_BT in eV, but no tighter than the guide's own noise can pass.
@@ -194,12 +201,7 @@ class Campaign:
         if self._latest() >= end:
             return
         self.monitor.phase("probe", self.schedule)
-        proposal = self.frozen_move()
-        states = self._states()
-        while self._latest() < end:
-            moved = self._round(pool, "probe", states, proposal, frozen["guide"])
-            states = [state for state, _, _ in moved]
-            self._keep(moved)
+        self._go_on(pool, "probe", end)
 
     def _passed(self) -> bool:
         """Decided on probation steps alone, which count for nothing: production is not selected."""
@@ -249,16 +251,21 @@ class Campaign:
             )
         return frozen
 
-    def frozen_move(self) -> Proposal:
-        """What is proposed from the freeze on; errors as for `frozen_path`."""
-        return frozen_move(self.frozen_path(), self.settings.sampling)
+    def frozen_moves(self) -> list[Proposal]:
+        """What is proposed at each rung from the freeze on; errors as for `frozen_path`."""
+        return [frozen_move(path, self.settings.sampling) for path in self.frozen_paths()]
 
-    def production_move(self) -> Proposal:
+    def production_moves(self) -> list[Proposal]:
         """The same, as the cheap engine of a pair lets it pass; errors as for `frozen_path`."""
-        return self.stepper.screened(self.frozen_move(), "replay")
+        return [self.stepper.screened(move, "replay") for move in self.frozen_moves()]
+
+    def frozen_paths(self) -> list[GuidedTrajectory]:
+        """Those of each rung; errors as for `frozen_path`."""
+        path = self.frozen_path()
+        return [at_rung(path, ensemble) for ensemble in self.stepper.ensembles]
 
     def frozen_path(self) -> GuidedTrajectory:
-        """The guided trajectories as they were frozen.
+        """The guided trajectories as they were frozen; of a ladder those of the first rung.
 
         Raises `RunDirectoryError` where the guide on disk is not the one that was frozen.
         """
@@ -275,44 +282,17 @@ class Campaign:
     def _produce(self, pool: Executor) -> None:
         self.monitor.phase("produce", self.schedule)
         frozen = self.frozen()
-        proposal = self.frozen_move()
         first = frozen["number"] + self.settings.learn.probation
         end = first + self.settings.produce.proposals
-        states = dict(zip(self.walkers, self._states(), strict=True))
-        waiting: dict[Future[Moved], int] = {}
-        ahead = [self.stepper.prefetch(walker, proposal, end) for walker in self.walkers]
-
-        def submit(walker: int, number: int) -> None:
-            if number <= end:
-                task = pool.submit(
-                    self.stepper.step,
-                    walker,
-                    number,
-                    "produce",
-                    states[walker],
-                    proposal,
-                    frozen["guide"],
-                    ahead[walker],
-                )
-                waiting[task] = walker
-
-        for walker in self.walkers:
-            step = self.chain.last(walker)
-            assert step is not None
-            self.stepper.require_cheap_word(states[walker], walker)
-            submit(walker, step.number + 1)
-        try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for task in done:
-                    walker = waiting.pop(task)
-                    moved = task.result()
-                    states[walker] = moved[0]
-                    self._keep([moved])
-                    submit(walker, moved[1].number + 1)
-        finally:
-            for task in waiting:
-                task.cancel()
+        if len(self.settings.rungs) > 1:
+            # Who exchanges waits for the others.
+            self._go_on(pool, "produce", end)
+            return
+        (move,) = self.frozen_moves()
+        latest = {step.walker: step for step in self._last_steps()}
+        with closing(at_own_pace(self.stepper, pool, latest, move, frozen["guide"], end)) as steps:
+            for moved in steps:
+                self._keep([moved])
 
     # -- average -------------------------------------------------------------------------------
 
@@ -374,21 +354,31 @@ class Campaign:
 
     # -- all -----------------------------------------------------------------------------------
 
+    def _go_on(self, pool: Executor, phase: Phase, end: int) -> None:
+        """Rounds of the frozen guide, up to that of number `end`."""
+        moves, guide = self.frozen_moves(), self.frozen()["guide"]
+        states = self._states()
+        while self._latest() < end:
+            moved = self._round(pool, phase, states, moves, guide)
+            states = [state for state, _, _ in moved]
+            self._keep(moved)
+
     def _round(
         self,
         pool: Executor,
         phase: Phase,
         states: list[ChainState],
-        proposal: Proposal,
+        moves: Sequence[Proposal],
         guide: str,
     ) -> list[Moved]:
-        """The next step of every walker, at the same time."""
+        """The next step of every walker, at the same time; `moves` are those of each rung."""
         number = self._latest() + 1
 
         def move(walker: int) -> Moved:
-            return self.stepper.step(walker, number, phase, states[walker], proposal, guide)
+            own = moves[walker % len(moves)]
+            return self.stepper.step(walker, number, phase, states[walker], own, guide)
 
-        return list(pool.map(move, self.walkers))
+        return self.ladder.exchanged(list(pool.map(move, self.walkers)), number)
 
     def _guided(
         self,

@@ -6,29 +6,38 @@ from hyperatom.campaign.chain_store import ChainStore, Step
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.campaign.weighing import log_weights
-from hyperatom.errors import RunDirectoryError
+from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.references.ring_label import keys_of_beads
 
 
-def counted_steps(directory: RunDirectory) -> list[list[Step]]:
-    """The steps that count, of each walker in order; empty before production."""
+def counted_steps(directory: RunDirectory, rung: int = 0) -> list[list[Step]]:
+    """The steps that count, of each walker in order; empty before production.
+
+    Of a ladder those of one `rung`, from 0. Raises `InputError` where there is none such.
+    """
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    if not 0 <= rung < len(settings.rungs):
+        raise InputError(
+            f"{directory.path} has no rung {rung}: its ladder has {len(settings.rungs)}, from 0.",
+            "Rungs are numbered from 0, that of the input's temperature.",
+        )
+    chains = settings.chains_at(rung)
     path = directory.file("chain.db")
     if not path.exists():
-        return [[] for _ in range(settings.walkers)]
+        return [[] for _ in chains]
     chain = ChainStore(path, read_only=True)
     try:
-        return [chain.steps(walker, "produce") for walker in range(settings.walkers)]
+        return [chain.steps(walker, "produce") for walker in chains]
     finally:
         chain.close()
 
 
-def produced_steps(directory: RunDirectory) -> list[list[Step]]:
+def produced_steps(directory: RunDirectory, rung: int = 0) -> list[list[Step]]:
     """The same.
 
-    Raises `RunDirectoryError` where production has not begun.
+    Raises also `RunDirectoryError` where production has not begun.
     """
-    found = counted_steps(directory)
+    found = counted_steps(directory, rung)
     if not any(found):
         raise RunDirectoryError(
             f"{directory.path} has not produced anything yet.",

@@ -11,21 +11,22 @@ from hyperatom.sampling.quantum_canonical import QuantumCanonical
 from hyperatom.units import GIGAPASCAL
 
 
-def ensemble_of(settings: Settings, start: Configuration) -> PathEnsemble:
+def ensemble_of(settings: Settings, start: Configuration, rung: int = 0) -> PathEnsemble:
     """Canonical, of quantum nuclei where there are beads, or isobaric where there is a pressure.
 
-    An external stress refers to the start.
+    An external stress refers to the start, and is that of every `rung` of a ladder.
 
     Raises `InputError` where the configuration has no volume that could change.
     """
+    held = settings.rungs[rung]
     if settings.beads > 1:
-        return QuantumCanonical(settings.temperature, mode_period=settings.sampling.mode_period)
-    if settings.pressure is None:
-        return Canonical(settings.temperature)
+        return QuantumCanonical(held.temperature, mode_period=settings.sampling.mode_period)
+    if held.pressure is None:
+        return Canonical(held.temperature)
     cell = settings.cell
     ensemble = Isobaric(
-        temperature=settings.temperature,
-        pressure=settings.pressure * GIGAPASCAL,
+        temperature=held.temperature,
+        pressure=held.pressure * GIGAPASCAL,
         moves=cell.moves,
         home=None if cell.stress is None else start.cell,
         stress=None if cell.stress is None else np.array(cell.stress) * GIGAPASCAL,

@@ -16,7 +16,7 @@ def engines_here(settings: Settings) -> int:
         return 1
     cores = os.cpu_count() or 1
     # Samples that are weighed do not wait for each other.
-    wanted = settings.walkers * settings.beads * (1 + farm.ahead)
+    wanted = settings.chains * settings.beads * (1 + farm.ahead)
     if settings.produce.strategy == "metropolis":
         cores = min(wanted, cores)
     return farm.workers or cores
@@ -26,14 +26,14 @@ def labels_at_a_time(settings: Settings) -> int:
     """How many labels are computed at the same time, wherever that is, as far as is known."""
     if settings.farm.backend == "local":
         return engines_here(settings)
-    return settings.farm.workers or settings.walkers * settings.beads
+    return settings.farm.workers or settings.chains * settings.beads
 
 
 def walkers_at_a_time(settings: Settings) -> int:
     """Threads in which walkers advance: as many as there are cores, or labels elsewhere."""
     if settings.farm.backend != "local":
-        return settings.walkers
-    return min(settings.walkers, settings.farm.workers or os.cpu_count() or 1)
+        return settings.chains
+    return min(settings.chains, settings.farm.workers or os.cpu_count() or 1)
 
 
 def make_farm(settings: Settings, engine: AseReference, directory: RunDirectory) -> LabelFarm:

@@ -84,8 +84,9 @@ def make_learner(
         )
         model.reserve(ring_of(start, settings.beads))
         freedom = 1.5 * start.n_atoms
-        spread = np.sqrt(freedom) * BOLTZMANN * settings.temperature
-        below = freedom * BOLTZMANN * (settings.temperature - (coldest or settings.temperature))
+        temperatures = [rung.temperature for rung in settings.rungs]
+        spread = np.sqrt(freedom) * BOLTZMANN * max(temperatures)
+        below = freedom * BOLTZMANN * (max(temperatures) - min(coldest or np.inf, *temperatures))
         # Zero-point energy is no sign of a label that is far off.
         window = np.inf if settings.beads > 1 else float(12.0 * spread + below)
         return LinearDensityLearner(model, start, energy_window=window)

@@ -7,7 +7,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import Proposal
 from hyperatom.errors import InputError
 from hyperatom.sampling.canonical import Canonical
-from hyperatom.sampling.guided_trajectory import GuidedTrajectory
+from hyperatom.sampling.guided_trajectory import GuidedTrajectory, PathEnsemble
 from hyperatom.sampling.isobaric import Isobaric
 from hyperatom.sampling.mixture import Mixture
 from hyperatom.sampling.nested_chain import NestedChain
@@ -20,6 +20,12 @@ def with_swaps(trajectories: Proposal, share: float) -> Proposal:
         return trajectories
     moves = {"trajectory": trajectories, "swap": Swap()}
     return Mixture(moves, {"trajectory": 1.0 - share, "swap": share})
+
+
+def at_rung(path: GuidedTrajectory, ensemble: PathEnsemble) -> GuidedTrajectory:
+    """The same trajectories in another ensemble; the veto stays where it is, in k_BT."""
+    hotter = ensemble.thermal_energy / path.ensemble.thermal_energy
+    return replace(path, ensemble=ensemble, largest_error=path.largest_error * hotter)
 
 
 def frozen_move(path: GuidedTrajectory, sampling: SamplingSettings) -> Proposal:

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
@@ -107,8 +107,8 @@ class Progress:
 
     @property
     def steps_planned(self) -> int:
-        """Steps of the production phase, over all walkers."""
-        return self.settings.walkers * self.settings.produce.proposals
+        """Steps of the production phase, over all chains."""
+        return self.settings.chains * self.settings.produce.proposals
 
     @property
     def finished(self) -> bool:
@@ -145,10 +145,11 @@ class Progress:
         return _spread(errors[-WINDOW:]), _spread(errors[:-WINDOW])
 
     def independent_samples(self) -> float:
-        """Effective sample size of the potential energy in production."""
+        """Effective sample size of the potential energy in production, at the first rung."""
         from hyperatom.analysis.statistics import estimate_mean
 
-        series = self._series()
+        rung = self.settings.chains_at(0)
+        series = [self._produced[walker] for walker in rung if walker in self._produced]
         if not series:
             return 0.0
         return estimate_mean(
@@ -162,18 +163,15 @@ class Progress:
         left = self.steps_planned - self.steps["produce"]
         if not self.counting:
             left += max(0, self.settings.learn.calls - self.calls_made)
-        side_by_side = min(self.settings.walkers, os.cpu_count() or 1)
+        side_by_side = min(self.settings.chains, os.cpu_count() or 1)
         # A sample of the guide takes what the guide takes in a step.
         guided = sum(self.steps.values()) - self.steps["start"] + self.free
         guide = self.spent.guide / max(1, guided)
         free = guide * max(0, self.free_planned - self.free)
         return (float(np.median(self._recent)) * left + free) / side_by_side
 
-    def _series(self) -> list[Sequence[tuple[float, bool]]]:
-        return [self._produced[walker] for walker in sorted(self._produced)]
-
     def _counted(self) -> list[tuple[float, bool]]:
-        return [step for walker in self._series() for step in walker]
+        return [step for walker in sorted(self._produced) for step in self._produced[walker]]
 
 
 def _spread(values: np.ndarray) -> float:

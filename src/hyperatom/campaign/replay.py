@@ -1,13 +1,14 @@
 """Replays a run: every decision from the numbers on disk, some paths from their random numbers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Check
-from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.chain_store import Seconds, Step
 from hyperatom.campaign.states import mean_over_copies
 from hyperatom.campaign.stepping import random_numbers
 from hyperatom.campaign.weighing import weights_follow
@@ -26,26 +27,37 @@ class BrokenError(Exception):
 def decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
     """Replay every decision from stored labels, kinetic energies and random numbers."""
     name = "decisions"
+    chains: list[list[Step]] = []
     for walker in campaign.walkers:
         chain = [s for s in steps if s.walker == walker and "sample" not in s.record]
         if [step.number for step in chain] != list(range(len(chain))):
             return Check(name, False, f"Steps of walker {walker} are missing.")
-        try:
-            for before, step in pairwise(chain):
-                _follow(campaign, before, step)
-        except BrokenError as broken:
-            return Check(name, False, str(broken))
+        chains.append(chain)
+    try:
+        judged_alone = [
+            [_follow(campaign, before, step) for before, step in pairwise(chain)]
+            for chain in chains
+        ]
+        exchanges = _follow_exchanges(campaign, chains, judged_alone)
+    except BrokenError as broken:
+        return Check(name, False, str(broken))
     judged = sum("sample" not in step.record for step in steps) - len(campaign.walkers)
     numbers: dict[str, float | str] = {"decisions": judged}
     sentence = f"All {numbers['decisions']} decisions follow from the stored numbers."
     if screened := sum(len(step.record.get("screens", ())) for step in steps):
         sentence += f" So do {screened} of the cheaper engine."
         numbers["screens"] = screened
+    if exchanges:
+        sentence += f" So do {exchanges} exchanges between rungs."
+        numbers["exchanges"] = exchanges
     return Check(name, True, sentence, numbers)
 
 
-def _follow(campaign: Campaign, before: Step, step: Step) -> None:
-    """Raise `BrokenError` where a step does not follow from the one before it."""
+def _follow(campaign: Campaign, before: Step, step: Step) -> Step:
+    """The step that follows from the one before it, without an exchange between rungs.
+
+    Raises `BrokenError` where its decision is another.
+    """
     where = f"step {step.number} of walker {step.walker}"
     stepper = campaign.stepper
     if "screens" in step.record:
@@ -61,18 +73,47 @@ def _follow(campaign: Campaign, before: Step, step: Step) -> None:
             state,
             proposed,
             step.log_ratio,
-            stepper.ensemble,
+            stepper.ensemble_of(step.walker),
             stepper.penalty,
         )
     accepted = accepts(step.uniform, log_ratio)
-    label_after = step.proposed_label if accepted else before.state_label
-    energy_after = step.proposed_energy if accepted else before.state_energy
-    if (accepted, label_after, energy_after) != (
-        step.accepted,
-        step.state_label,
-        step.state_energy,
-    ):
+    if accepted != step.accepted:
         raise BrokenError(f"The decision at {where} does not follow.")
+    record = {name: value for name, value in step.record.items() if name != "exchange"}
+    energy = step.proposed_energy if accepted else before.state_energy
+    assert energy is not None
+    return replace(
+        step,
+        record=record,
+        state_label=step.proposed_label if accepted else before.state_label,
+        state_energy=energy,
+    )
+
+
+def _follow_exchanges(
+    campaign: Campaign, chains: Sequence[Sequence[Step]], judged: Sequence[Sequence[Step]]
+) -> int:
+    """How many exchanges there were between `judged` steps; `chains` have the states after them.
+
+    Raises `BrokenError` where these do not follow.
+    """
+    after = judged
+    if len(campaign.settings.rungs) > 1:
+        if len({len(chain) for chain in chains}) > 1:
+            raise BrokenError("Rungs of a ladder have made different numbers of steps.")
+        rounds = [_exchanged(campaign, steps) for steps in zip(*judged, strict=True)]
+        after = list(zip(*rounds, strict=True))
+    for chain, own in zip(chains, after, strict=True):
+        for step, there in zip(chain[1:], own, strict=True):
+            if step != there:
+                where = f"step {step.number} of walker {step.walker}"
+                raise BrokenError(f"The state after {where} does not follow.")
+    return sum("exchange" in step.record for own in after for step in own) // 2
+
+
+def _exchanged(campaign: Campaign, steps: Sequence[Step]) -> list[Step]:
+    moved = [(campaign.stepper.state_after(step), step, Seconds()) for step in steps]
+    return [step for _, step, _ in campaign.ladder.exchanged(moved, steps[0].number)]
 
 
 def _follow_ratio(campaign: Campaign, step: Step, log_ratio: float, where: str) -> None:
@@ -80,7 +121,8 @@ def _follow_ratio(campaign: Campaign, step: Step, log_ratio: float, where: str) 
     record = step.record
     if "kinetic_before" in record:
         gain = record["kinetic_after"] - record["kinetic_before"]
-        ratio = record.get("log_jacobian", 0.0) - gain / campaign.stepper.ensemble.thermal_energy
+        thermal_energy = campaign.stepper.ensemble_of(step.walker).thermal_energy
+        ratio = record.get("log_jacobian", 0.0) - gain / thermal_energy
         if not np.isclose(log_ratio, ratio, rtol=1e-9, atol=1e-9):
             raise BrokenError(f"The kinetic ratio of {where} does not follow.")
     elif "guide_log_density_before" in record:
@@ -132,7 +174,7 @@ def paths(
     chosen = [step for step in steps if step.phase == "produce" and step.proposed_label]
     if not chosen:
         return Check(name, None, "There are no production paths.")
-    path, move = campaign.frozen_path(), campaign.production_move()
+    frozen, moves = campaign.frozen_paths(), campaign.production_moves()
     states = {(step.walker, step.number): step.state_label for step in steps}
     forward, backward = 0.0, 0.0
     picked = rng.choice(len(chosen), min(n_paths, len(chosen)), replace=False)
@@ -142,13 +184,14 @@ def paths(
         if begin is None or (found is None and not step.failure):
             return Check(name, False, f"Labels of step {step.number} are missing.")
         numbers = random_numbers(campaign.settings.seed, step.walker, step.number)
-        proposed = move.propose(begin.configuration, numbers)
+        rung = step.walker % len(moves)
+        proposed = moves[rung].propose(begin.configuration, numbers)
         if float(numbers.random()) != step.uniform:
             return Check(name, False, f"The random numbers of step {step.number} differ.")
         if found is not None:
             forward = max(forward, _largest(proposed.configuration, found.configuration))
         numbers = random_numbers(campaign.settings.seed, step.walker, step.number)
-        backward = max(backward, _way_back(path, begin.configuration, numbers))
+        backward = max(backward, _way_back(frozen[rung], begin.configuration, numbers))
     tolerance = REPLAY_TOLERANCE[campaign.settings.guide.precision]
     passed = max(forward, backward) <= tolerance
     again = "bit for bit" if forward == 0.0 else f"to {forward:.1e} Å"

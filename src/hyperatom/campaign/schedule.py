@@ -28,9 +28,9 @@ class Schedule:
     """Time step (fs) and segments of the next path; acceptance over the latest full paths.
 
     Paths grow and shrink with what gives most effective samples per reference call (see
-    `path_length`), up to the segments that the input allows. `n_atoms` is that of the
-    configuration. Probation judges a frozen guide by its own proposals: what was accepted while
-    learning does not count there.
+    `path_length`), up to the segments that the input allows; of a ladder, its first rung decides.
+    `n_atoms` is that of the configuration. Probation judges a frozen guide by its own proposals:
+    what was accepted while learning does not count there.
     """
 
     settings: Settings
@@ -74,7 +74,7 @@ class Schedule:
     @property
     def stranded(self) -> bool:
         """Have the latest two steps of every walker led nowhere that is worth a label?"""
-        return self.unasked >= 2 * self.settings.walkers
+        return self.unasked >= 2 * self.settings.chains
 
     def take_note(self, step: Step) -> None:
         """Adapt to one more step; production changes nothing any more."""
@@ -95,7 +95,8 @@ class Schedule:
         if not step.full:
             return
         self.window.append(step.accepted)
-        self._adapt_segments(step, before)
+        if step.walker in self.settings.chains_at(0):
+            self._adapt_segments(step, before)
 
     def _adapt_segments(self, step: Step, before: float) -> None:
         self._since_change += 1
@@ -116,7 +117,8 @@ class Schedule:
             self._since_change = 0
 
     def _adapt_time_step(self, step: Step) -> None:
-        drift = step.record["guide_drift"] / (BOLTZMANN * self.settings.temperature)
+        temperature = self.settings.rung_of(step.walker).temperature
+        drift = step.record["guide_drift"] / (BOLTZMANN * temperature)
         low, high = DRIFT_WANTED
         given = self.settings.sampling.time_step
         if not np.isfinite(drift) or drift > high:

@@ -3,6 +3,7 @@
 One class per section; the schema, the checks, the template and the documentation come from here.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,8 @@ from hyperatom.potentials.families.linear_density import LinearDensitySettings
 from hyperatom.section import Section
 
 Repeat = Annotated[int, Field(ge=1, le=100)]
+Temperature = Annotated[float, Field(gt=0, le=1.0e5)]
+Pressure = Annotated[float, Field(ge=-100, le=1.0e5)]
 
 
 class ConfigurationSettings(Section):
@@ -151,6 +154,38 @@ class CellSettings(Section):
     )
 
 
+class LadderSettings(Section):
+    """Replica exchange: rungs above that of the input, which exchange what they hold."""
+
+    temperatures: tuple[Temperature, ...] = Field(
+        (), max_length=64, description="K; of the rungs above 'temperature', from there on"
+    )
+    pressures: tuple[Pressure, ...] | None = Field(
+        None, description="GPa; of these rungs; null: 'pressure' for all of them"
+    )
+
+    @model_validator(mode="after")
+    def _as_many_pressures(self) -> Self:
+        if self.pressures is not None and len(self.pressures) != len(self.temperatures):
+            raise ValueError(
+                f"give as many 'pressures' ({len(self.pressures)}) as 'temperatures' "
+                f"({len(self.temperatures)}): each rung has one of both"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What is held at a rung: `temperature` in K, `pressure` in GPa, None where the cell is."""
+
+    temperature: float
+    pressure: float | None
+
+    def __str__(self) -> str:
+        pressure = "" if self.pressure is None else f", {self.pressure:g} GPa"
+        return f"{self.temperature:g} K{pressure}"
+
+
 class LearnSettings(Section):
     """When learning ends."""
 
@@ -222,14 +257,13 @@ class Settings(Section):
 
     title: str = Field("", description="shown on the report")
     configuration: ConfigurationSettings
-    temperature: float = Field(gt=0, le=1.0e5, description="K")
-    pressure: float | None = Field(
-        None, ge=-100, le=1.0e5, description="GPa; null: the cell stays as it is"
-    )
+    temperature: Temperature = Field(description="K")
+    pressure: Pressure | None = Field(None, description="GPa; null: the cell stays as it is")
     beads: int = Field(
         1, ge=1, le=1024, description="of each atom's ring, for quantum nuclei; 1: classical nuclei"
     )
     cell: CellSettings = CellSettings()
+    ladder: LadderSettings = LadderSettings()
     reference: ReferenceSettings = ReferenceSettings()
     guide: GuideSettings = GuideSettings()
     sampling: SamplingSettings = SamplingSettings()
@@ -240,7 +274,9 @@ class Settings(Section):
         (),
         description="other runs, or their labels.db: labels of equal settings are not paid again",
     )
-    walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
+    walkers: int = Field(
+        1, ge=1, le=256, description="independent chains, or ladders, sharing one guide"
+    )
     seed: int = Field(0, ge=0, description="same seed, same machine: the same chain, bit for bit")
 
     @model_validator(mode="after")
@@ -271,10 +307,48 @@ class Settings(Section):
                 raise ValueError(f"'{name}' is for classical nuclei: leave it out, or 'beads'")
         return self
 
+    @model_validator(mode="after")
+    def _what_ladders_can_do(self) -> Self:
+        foreign = {
+            "beads": self.beads > 1,
+            "reference.cheap": self.reference.cheap is not None,
+            "reference.standard_errors": self.reference.standard_errors,
+            "farm.ahead": self.farm.ahead > 0,
+            "produce.strategy": self.produce.strategy != "metropolis",
+            "produce.guide_samples": bool(self.produce.guide_samples),
+        }
+        for name, given in foreign.items():
+            if len(self.rungs) > 1 and given:
+                raise ValueError(f"'{name}' does not go with a 'ladder': leave out one of both")
+        if self.ladder.pressures is not None and self.pressure is None:
+            raise ValueError("'ladder.pressures' need a 'pressure', that of the first rung")
+        return self
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """What is held at each rung of a ladder; the first, or only, is the ensemble asked for."""
+        above = self.ladder.temperatures
+        pressures = self.ladder.pressures or (self.pressure,) * len(above)
+        first = Rung(self.temperature, self.pressure)
+        return (first, *map(Rung, above, pressures))
+
+    @property
+    def chains(self) -> int:
+        """Chains of all walkers: one for each rung of each."""
+        return self.walkers * len(self.rungs)
+
+    def chains_at(self, rung: int) -> range:
+        """The chains at a rung; those of one ladder follow one another."""
+        return range(rung, self.chains, len(self.rungs))
+
+    def rung_of(self, chain: int) -> Rung:
+        """What is held by a chain."""
+        return self.rungs[chain % len(self.rungs)]
+
     @property
     def free_samples(self) -> int:
-        """Samples of each walker's guide chain; none of ring polymers or noisy energies."""
-        if self.reference.standard_errors or self.beads > 1:
+        """Samples of each walker's guide chain; none of rings, ladders or noisy energies."""
+        if self.reference.standard_errors or self.beads > 1 or len(self.rungs) > 1:
             return 0
         wanted = self.produce.guide_samples
         return 10 * self.produce.proposals if wanted is None else wanted

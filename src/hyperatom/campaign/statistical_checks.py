@@ -6,11 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.analysis.control_variate import sharpen
+from hyperatom.analysis.ladder import require_exchanges
 from hyperatom.analysis.statistics import estimate_mean, split_r_hat
 from hyperatom.campaign.averages import gather, weighed_energy
 from hyperatom.campaign.campaign import Campaign
 from hyperatom.campaign.certificate import Check
 from hyperatom.campaign.chain_store import Step
+from hyperatom.campaign.ladder import travel
+from hyperatom.errors import InputError
 
 SIGMAS = 4.0
 """Statistical checks fail beyond this many standard errors; one healthy run in 16000 would."""
@@ -71,7 +74,7 @@ def agreement(
     name = "learning against production"
     learned = [
         [s for s in steps if s.walker == walker and s.phase == "learn"]
-        for walker in campaign.walkers
+        for walker in campaign.settings.chains_at(0)
     ]
     before = [_energies(walker[len(walker) // 2 :]) for walker in learned if len(walker) >= 8]
     after = [_energies(walker) for walker in produced if len(walker) >= 4]
@@ -88,6 +91,29 @@ def agreement(
         f" ± {1e3 * error / n_atoms:.2f} meV/atom ({abs(z):.1f} standard errors)."
     )
     return Check(name, bool(abs(z) <= SIGMAS), sentence, {"z": float(z)})
+
+
+def ladder(campaign: Campaign, produced: Sequence[Sequence[Step]]) -> Check:
+    """Are neighbouring rungs exchanged, and has anything travelled from end to end and back?"""
+    name = "ladder"
+    seen = travel(campaign.settings, [step for chain in produced for step in chain])
+    if seen is None or any(gap.attempts == 0 for gap in seen.gaps):
+        return Check(name, None, "Not every gap of the ladder has been offered an exchange yet.")
+    worst = min(seen.gaps, key=lambda gap: gap.acceptance.value)
+    numbers: dict[str, float | str] = {
+        "worst_gap": worst.name,
+        "acceptance": worst.acceptance.value,
+        "round_trips": seen.n_trips,
+    }
+    try:
+        require_exchanges(seen.gaps)
+    except InputError as broken:
+        return Check(name, False, broken.problem, numbers)
+    sentence = (
+        f"Exchanges across the worst gap, {worst.name}, are accepted with probability "
+        f"{worst.acceptance.value:.2f}; {seen.n_trips} round trips. {seen.warning}"
+    )
+    return Check(name, True if seen.n_trips else None, sentence.strip(), numbers)
 
 
 def overlap(campaign: Campaign, produced: Sequence[Sequence[Step]]) -> Check:

@@ -17,6 +17,7 @@ from hyperatom.errors import ReferenceFailure
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.delayed_acceptance import Screened
+from hyperatom.sampling.guided_trajectory import PathEnsemble
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 from hyperatom.sampling.prefetch import Prefetch
 from hyperatom.structures.crystals import rattle
@@ -42,7 +43,8 @@ class Stepper:
     cheap: StoredReference | None = None
 
     def __post_init__(self) -> None:
-        self.ensemble = ensemble_of(self.settings, self.start)
+        rungs = range(len(self.settings.rungs))
+        self.ensembles = [ensemble_of(self.settings, self.start, rung) for rung in rungs]
         self.penalty = penalty_of(self.settings)
         self.states = States(self.reference.store, self.start)
 
@@ -115,7 +117,8 @@ class Stepper:
         else:
             proposed, rng, spent_guide = ahead.propose(number, state.configuration)
         timed = _Timed(self.reference, who)
-        after, transition = metropolis(state, proposed, timed, self.ensemble, rng, self.penalty)
+        ensemble = self.ensemble_of(walker)
+        after, transition = metropolis(state, proposed, timed, ensemble, rng, self.penalty)
         if ahead is not None:
             ahead.settle(transition)
         record, spent_cheap = self._with_cheap_label(proposed)
@@ -168,6 +171,15 @@ class Stepper:
         Raises `RunDirectoryError` where its label is missing.
         """
         return self.states[step.state_label]
+
+    @property
+    def ensemble(self) -> PathEnsemble:
+        """What is sampled; of a ladder, what its first rung samples."""
+        return self.ensembles[0]
+
+    def ensemble_of(self, walker: int) -> PathEnsemble:
+        """What a chain samples."""
+        return self.ensembles[walker % len(self.ensembles)]
 
     # -- the cheap engine of a pair ------------------------------------------------------------
 

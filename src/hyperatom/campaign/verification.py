@@ -17,6 +17,7 @@ from hyperatom.campaign.statistical_checks import (
     convergence,
     creutz,
     guide_chain,
+    ladder,
     overlap,
 )
 from hyperatom.errors import ReferenceFailure
@@ -42,7 +43,9 @@ def verify(
     rng = np.random.default_rng()
     with opened(directory, Unwatched()) as campaign:
         steps = campaign.chain.steps()
-        produced = counted(campaign, steps)
+        everywhere = counted(campaign, steps)
+        produced = [everywhere[walker] for walker in campaign.settings.chains_at(0)]
+        rungs = len(campaign.settings.rungs)
         weighed = campaign.chain.frozen() is not None and campaign.reweighting
         sharpened = campaign.settings.free_samples > 0
         of_samples: Sequence[Question] = (
@@ -51,9 +54,10 @@ def verify(
         )
         of_chain: Sequence[Question] = (
             ("paths", lambda: paths(campaign, steps, n_labels, rng)),
-            ("<exp(-dH/kT)> = 1", lambda: creutz(produced)),
+            ("<exp(-dH/kT)> = 1", lambda: creutz(everywhere)),
             ("convergence", lambda: convergence(produced)),
             ("learning against production", lambda: agreement(campaign, steps, produced)),
+            *([("ladder", lambda: ladder(campaign, everywhere))] if rungs > 1 else []),
             *([("the guide's own chain", lambda: guide_chain(campaign))] if sharpened else []),
         )
         questions: Sequence[Question] = (
@@ -75,7 +79,7 @@ def verify(
 
 
 def counted(campaign: Campaign, steps: Sequence[Step]) -> list[list[Step]]:
-    """Production steps, by walker."""
+    """Production steps, by chain."""
     return [
         [step for step in steps if step.walker == walker and step.phase == "produce"]
         for walker in campaign.walkers

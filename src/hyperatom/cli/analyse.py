@@ -1,5 +1,6 @@
 """`hyperatom analyse`: observables of runs and trajectories, as numbers, files and figures."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from hyperatom.trajectory import Trajectory
 
 
+RUNG = re.compile(r"(?P<run>.+):(?P<number>\d+)")
+"""A rung of a ladder, from 0: RUN:1."""
+
+
 class Picture(StrEnum):
     """Format of the figures."""
 
@@ -29,7 +34,10 @@ class Picture(StrEnum):
 
 Sources = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[SOURCE]...", help="Run directories, or trajectories in files."),
+    typer.Argument(
+        metavar="[SOURCE]...",
+        help="Run directories (a rung of a ladder: RUN:1), or trajectories in files.",
+    ),
 ]
 Format = Annotated[
     str | None,
@@ -158,6 +166,8 @@ def open_source(
         trajectory, held = all_walkers(path), Held()
     elif path.is_dir():
         trajectory, held = run_samples(path)
+    elif (rung := RUNG.fullmatch(str(path))) and Path(rung["run"]).is_dir():
+        trajectory, held = run_samples(Path(rung["run"]), int(rung["number"]))
     else:
         if kind not in get_args(Kind):
             raise InputError(f"Unknown kind '{kind}'.", f"Use one of {', '.join(get_args(Kind))}.")

@@ -202,7 +202,7 @@ def _finish(path: Path, report: bool) -> None:
 
 
 def _forecast(settings: "Settings", seconds: float | None) -> str:
-    produced = settings.walkers * settings.produce.proposals
+    produced = settings.chains * settings.produce.proposals
     total = settings.learn.calls + produced
     text = (
         f"at most {total} reference calls: {settings.learn.calls} to learn, {produced} to produce"

@@ -62,7 +62,7 @@ def _findings(
     from hyperatom.campaign.assembly import make_cheap_reference, make_reference
 
     wanted = settings.reference
-    produced = settings.walkers * settings.produce.proposals
+    produced = settings.chains * settings.produce.proposals
     planned = settings.learn.calls + produced
     if wanted.cheap is None:
         yield from _examined(settings, start, watch, wanted, make_reference, planned)
@@ -106,7 +106,7 @@ def _examined(
             cutoff=settings.guide.cutoff,
             mesh=_mesh(wanted, start),
             planned_calls=planned_calls,
-            at_once=min(settings.walkers, os.cpu_count() or 1),
+            at_once=min(settings.chains, os.cpu_count() or 1),
             time_out=wanted.time_out,
         )
         needed = calls_needed(patient)

@@ -1,7 +1,7 @@
 """Reads a run directory into what a report shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from hyperatom.report.data import (
     SystemDescription,
 )
 from hyperatom.report.engines import cheap_calls, engine_in_words
+from hyperatom.report.ladder import ladder_of
 from hyperatom.report.space.scene import INSIDE, SMOOTHED, Scene, enclosing_level, smoothed
 from hyperatom.ring_polymer import RingPolymer
 from hyperatom.sampling.metropolis import ChainState
@@ -74,13 +75,14 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
     try:
         steps = chain.steps()
         engines = json.loads(chain.fact("engines") or "{}")
-        produced = _produced(steps)
+        first = settings.chains_at(0)
+        produced = _produced(steps, first)
         weighed = weighed_energy(produced, start.n_atoms)
         states = States(labels, start)
         energy = weighed[0] if weighed else _energy(produced, settings, states)
         sampled = None if live else _sampled(directory, chain, settings)
         sharpened = sampled.energy(start.n_atoms) if sampled else None
-        shown = _latest(steps) if live else produced
+        shown = _latest([step for step in steps if step.walker in first]) if live else produced
         visited = [states.after(walker) for walker in shown]
         configurations = _configurations(visited)
         counted = bool(produced) or not live
@@ -104,19 +106,13 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
                 engine=engine_in_words(labels, engines, settings),
                 versions=directory.header["versions"],
             ),
-            proposals=_table(
-                [s for s in steps if s.phase != "start"],
-                settings,
-                start.n_atoms,
-                sum(s.phase == "start" for s in steps),
-            ),
+            proposals=_table(steps, settings, start.n_atoms),
             energy=energy,
             sharpened_energy=sharpened,
             radial_distribution=structure,
             ledger=_ledger(
                 steps,
                 chain.seconds(),
-                produced,
                 energy,
                 sharpened,
                 cheap_calls(labels, engines),
@@ -127,16 +123,17 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             notes=_notes(chain, settings, energy, weighed[1].warning if weighed else ""),
             averages={} if live else _averages(settings, visited, kind, weights),
             scene=None if live else _scene(configurations, kind, weights),
+            ladder=ladder_of(settings, start, steps),
         )
     finally:
         labels.close()
         chain.close()
 
 
-def _produced(steps: Sequence[Step]) -> list[list[Step]]:
+def _produced(steps: Sequence[Step], chains: Collection[int]) -> list[list[Step]]:
     walkers: dict[int, list[Step]] = {}
     for step in steps:
-        if step.phase == "produce":
+        if step.phase == "produce" and step.walker in chains:
             walkers.setdefault(step.walker, []).append(step)
     return list(walkers.values())
 
@@ -257,9 +254,15 @@ def _scene(
     return Scene(latest, densities, caption)
 
 
-def _table(
-    steps: Sequence[Step], settings: Settings, n_atoms: int, first_calls: int
-) -> ProposalTable:
+def _table(every: Sequence[Step], settings: Settings, n_atoms: int) -> ProposalTable:
+    """Proposals of the first rung; calls are those of all."""
+    made = np.cumsum([step.asked for step in every], dtype=np.int64)
+    shown = [
+        (step, calls)
+        for step, calls in zip(every, made, strict=True)
+        if step.phase != "start" and step.walker in settings.chains_at(0)
+    ]
+    steps = [step for step, _ in shown]
     thermal = BOLTZMANN * settings.temperature
     energies: dict[int, float] = {}
     delta_h, guide_error, energy = [], [], []
@@ -277,7 +280,7 @@ def _table(
             [PRODUCE if step.phase == "produce" else LEARN for step in steps], dtype=np.str_
         ),
         walker=np.array([step.walker for step in steps]),
-        calls=first_calls + np.cumsum([step.asked for step in steps], dtype=np.int64),
+        calls=np.array([calls for _, calls in shown], dtype=np.int64),
         accepted=np.array([step.accepted for step in steps]),
         veto=np.array([step.veto for step in steps], dtype=np.str_),
         delta_h=np.array(delta_h),
@@ -290,20 +293,19 @@ def _table(
 def _ledger(
     steps: Sequence[Step],
     seconds: dict[tuple[int, int], Seconds],
-    produced: Sequence[Sequence[Step]],
     energy: Estimate | None,
     sharpened: Estimate | None,
     calls_cheap: int,
 ) -> Ledger:
     spent = sum(seconds.values(), Seconds())
-    asked = sum(step.asked for walker in produced for step in walker)
+    asked = sum(step.asked for step in steps if step.phase == "produce")
 
     def calls_per_sample(average: Estimate | None) -> float:
         return asked / average.n_effective if average and average.n_effective > 0 else np.nan
 
     return Ledger(
         calls_learn=sum(step.asked for step in steps if step.phase != "produce"),
-        calls_produce=sum(step.asked for step in steps if step.phase == "produce"),
+        calls_produce=asked,
         failures=sum(bool(step.failure) for step in steps),
         cache_hits=0,
         seconds_guide=spent.guide,
@@ -350,6 +352,11 @@ def _notes(
 
 def _distribution(settings: Settings, start: Configuration, weighed: bool) -> str:
     ensemble = f"The ensemble of the reference with {start.n_atoms} atoms, {in_words(settings)}."
+    if len(settings.rungs) > 1:
+        ensemble += (
+            f" It is the first of the {len(settings.rungs)} rungs of a ladder, each of which "
+            "samples its own ensemble exactly; neighbours exchange what they hold."
+        )
     if weighed:
         return (
             f"{ensemble} What was sampled is the ensemble of the frozen guide; each sample has the "

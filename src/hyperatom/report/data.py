@@ -138,6 +138,29 @@ class Ledger:
         return self.calls_learn + self.calls_produce
 
 
+@dataclass(frozen=True)
+class RungSummary:
+    """What one rung of a ladder sampled.
+
+    `energy` is in eV/atom; `acceptance` that of its proposals; `exchange` the mean probability of
+    an exchange with the next rung. None as long as unknown, and at the last rung.
+    """
+
+    name: str
+    energy: Estimate | None
+    acceptance: Estimate | None
+    exchange: Estimate | None
+
+
+@dataclass(frozen=True)
+class LadderSummary:
+    """All rungs, round trips from the first to the last and back, and what is wrong, in words."""
+
+    rungs: tuple[RungSummary, ...]
+    round_trips: int
+    warning: str
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything a report shows. `energy` is the chain's mean by atom, in eV/atom.
@@ -147,8 +170,9 @@ class ReportData:
     `sharpened_energy` is the same average with the guide's own chain as control variate, None where
     there is no such chain.
 
-    `scene` is what can be looked at in space. `distribution` says in words what was sampled;
-    `notes` are sentences that belong under the verdict, such as a warning that the run is short.
+    `scene` is what can be looked at in space, `ladder` what the rungs of replica exchange did.
+    `distribution` says in words what was sampled; `notes` are sentences that belong under the
+    verdict, such as a warning that the run is short.
     """
 
     title: str
@@ -165,6 +189,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     averages: Mapping[str, Estimate] = field(default_factory=dict)
     scene: Scene | None = None
+    ladder: LadderSummary | None = None
 
     @property
     def beta(self) -> float:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperatom.analysis.statistics import split_r_hat
+from hyperatom.analysis.statistics import Estimate, split_r_hat
 from hyperatom.campaign.certificate import Check
-from hyperatom.report.data import LEARN, PRODUCE, ReportData, SystemDescription
+from hyperatom.report.data import LEARN, PRODUCE, LadderSummary, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
 from hyperatom.report.space.scene import inline_scene
 
@@ -50,6 +50,7 @@ def render(data: ReportData) -> str:
         ("What was sampled", _sampled(data)),
         ("Guide and acceptance", _figure(pictures, "guide") + _proposals(data)),
         ("Energy", _energy(data, pictures)),
+        ("Ladder", _ladder(data.ladder) if data.ladder else ""),
         ("Structure", _figure(pictures, "structure") + _shells(data)),
         ("In space", inline_scene(data.scene) if data.scene else ""),
         ("Certificate", _certificate(data)),
@@ -225,6 +226,26 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     if creutz is not None:
         rows.append(("⟨exp(−ΔH/kT)⟩, must be 1", str(creutz)))
     return text + _pairs(rows)
+
+
+def _ladder(ladder: LadderSummary) -> str:
+    def known(estimate: Estimate | None) -> str:
+        return "unknown" if estimate is None else str(estimate)
+
+    rows = [
+        (
+            rung.name,
+            known(rung.energy),
+            "–" if rung.energy is None else number(rung.energy.n_effective),
+            known(rung.acceptance),
+            "–" if rung is ladder.rungs[-1] else known(rung.exchange),
+        )
+        for rung in ladder.rungs
+    ]
+    heads = ("rung", "mean energy", "independent samples", "acceptance", "exchanged with the next")
+    warning = f'<p class="note">{_text(ladder.warning)}</p>' if ladder.warning else ""
+    trips = f"<p>Round trips from the first rung to the last and back: {ladder.round_trips:,}.</p>"
+    return _table(heads, rows) + trips + warning
 
 
 def _shells(data: ReportData) -> str:

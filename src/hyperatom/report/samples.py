@@ -68,24 +68,25 @@ class Held:
     pressure: float | None = None
 
 
-def run_samples(path: Path) -> tuple[Trajectory, Held]:
+def run_samples(path: Path, rung: int = 0) -> tuple[Trajectory, Held]:
     """What the frozen guide's proposals sampled, repeated where rejected; and what was held.
 
     Of each ring polymer one bead, in turn: all beads are distributed alike, and sampled together.
-    Where samples of the guide were weighed, these, with their weights.
+    Where samples of the guide were weighed, these, with their weights. Of a ladder what one `rung`
+    sampled, from 0.
 
-    Raises `RunDirectoryError` where production has not begun.
+    Raises `RunDirectoryError` where production has not begun, and `InputError` for no such rung.
     """
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
     start = load_configuration(directory.file("start.npz"))
-    walkers = produced_steps(directory)
+    walkers = produced_steps(directory, rung)
     keys = tuple(
         keys_of_beads(step.state_label)[number % settings.beads]
         for walker in walkers
         for number, step in enumerate(walker)
     )
-    ensemble = ensemble_of(settings, start)
+    ensemble = ensemble_of(settings, start, rung)
 
     def energy(label: Label) -> float:
         state = ChainState(label.configuration, label.evaluation)
@@ -106,4 +107,5 @@ def run_samples(path: Path) -> tuple[Trajectory, Held]:
     if logarithms is not None:
         weights = weights_of(np.concatenate(logarithms))
         trajectory = replace(trajectory, weights=weights, kind="reweighted")
-    return trajectory, Held(settings.temperature, settings.pressure)
+    held = settings.rungs[rung]
+    return trajectory, Held(held.temperature, held.pressure)

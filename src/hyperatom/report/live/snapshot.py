@@ -1,6 +1,6 @@
 """What the live page shows of a run at one moment: numbers, words and figures, ready for JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
@@ -108,7 +108,7 @@ def _measured(data: ReportData, settings: Settings, progress: Progress) -> dict[
         f"{system.engine}",
         "tiles": _tiles(progress, data),
         "notes": list(dict.fromkeys(notes)),
-        "walkers": _walkers(data.proposals, settings.walkers, system.n_atoms),
+        "walkers": _walkers(data.proposals, settings.chains_at(0), system.n_atoms),
         "pictures": pictures,
     }
 
@@ -120,7 +120,7 @@ def _stages(settings: Settings, progress: Progress) -> list[dict[str, Any]]:
     probed = progress.steps["probe"]
     stages = [
         ("learning", learned, learned if past else max(learned, settings.learn.calls), "calls"),
-        ("probation", probed, max(probed, settings.walkers * settings.learn.probation), "steps"),
+        ("probation", probed, max(probed, settings.chains * settings.learn.probation), "steps"),
         ("production", progress.steps["produce"], progress.steps_planned, "proposals"),
         ("guide alone", progress.free, progress.free_planned, "samples"),
     ]
@@ -170,7 +170,7 @@ def _tiles(progress: Progress, data: ReportData | None) -> list[dict[str, str]]:
     return [{"name": name, "value": value, "remark": remark} for name, value, remark in tiles]
 
 
-def _walkers(table: ProposalTable, n_walkers: int, n_atoms: int) -> list[dict[str, Any]]:
+def _walkers(table: ProposalTable, walkers: Iterable[int], n_atoms: int) -> list[dict[str, Any]]:
     """Each walker: how far, how often accepted, where its energy is, its latest decisions."""
     marks = np.where(table.accepted, "a", "r")
     marks = np.where(~np.isfinite(table.delta_h), "f", marks)
@@ -178,7 +178,7 @@ def _walkers(table: ProposalTable, n_walkers: int, n_atoms: int) -> list[dict[st
     energies = table.energy[np.isfinite(table.energy)]
     mean = energies.mean() if len(energies) else 0.0
     found = []
-    for walker in range(n_walkers):
+    for walker in walkers:
         own = table.walker == walker
         recent = np.flatnonzero(own)[-SHOWN_DECISIONS:]
         counted = own & table.produced
@@ -207,7 +207,7 @@ def _space(path: Path, settings: Settings) -> dict[str, Any] | None:
         closing(ChainStore(path / "chain.db", read_only=True)) as chain,
         closing(LabelStore(path / "labels.db", read_only=True)) as labels,
     ):
-        for walker in range(min(settings.walkers, SHOWN_WALKERS)):
+        for walker in settings.chains_at(0)[:SHOWN_WALKERS]:
             step = chain.last(walker)
             label = None if step is None else labels.get(step.state_label)
             if label is not None:
