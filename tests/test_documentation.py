@@ -93,7 +93,7 @@ def test_rooms_that_are_named_exist() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_valid(example: Path) -> None:
     settings, _ = prepare_input(example.read_text(), example)
-    assert starting_configuration(settings, example.parent).n_atoms in (2, 3, 8, 9, 72)
+    assert starting_configuration(settings, example.parent).n_atoms in (2, 3, 8, 9, 14, 72)
     assert settings.temperature in (300.0, 600.0, 1500.0)
 
 

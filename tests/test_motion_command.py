@@ -414,10 +414,13 @@ def test_the_template_is_valid_but_for_what_it_says(folder):
 
 def test_inputs_in_documents_and_examples_are_valid():
     root = Path(__file__).parents[1]
-    text = (root / "docs" / "dynamics.md").read_text()
-    found = re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M)
+    pages = [root / "docs" / name for name in ("dynamics.md", "path_integrals.md")]
+    text = "".join(page.read_text() for page in pages)
+    found = [
+        one for one in re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M) if "ensemble:" in one
+    ]
     found += [path.read_text() for path in (root / "examples" / "dynamics").glob("*.yaml")]
-    assert len(found) == 4
+    assert len(found) == 6
     for one in found:
         assert load_motion_settings(one, "input").n_steps > 0
 

@@ -14,6 +14,7 @@ from hyperatom.references.label_store import LabelStore
 from hyperatom.references.ring_label import keys_of_beads
 from hyperatom.report.collect import collect
 from hyperatom.report.samples import run_samples
+from hyperatom.simulation.movers import exact_samples
 from hyperatom.units import BOLTZMANN
 from ring_targets import DimerOfBeads, dimer_energy
 from test_probation import Stopped, StopsAt, go
@@ -106,6 +107,21 @@ def test_every_bead_is_a_label_and_is_paid_once(run):
     assert label.configuration.n_beads == BEADS
     assert label.evaluation.energy == pytest.approx(sum(energies), abs=1e-12)
     assert steps[-1].state_energy == pytest.approx(np.mean(energies), abs=1e-12)
+
+
+def test_ring_dynamics_starts_from_its_rings(run):
+    rings = exact_samples(run, 2, BEADS)
+    with opened(run, StopsAt()) as campaign:
+        last = campaign.stepper.state_after(campaign.chain.last(0)).configuration
+        n = len(campaign.chain.steps(0, "produce"))
+        steps = campaign.chain.steps(0, "produce")
+        there = campaign.stepper.state_after(steps[int(1.5 * n / 2)]).configuration
+    assert [ring.n_beads for ring in rings] == [BEADS, BEADS]
+    np.testing.assert_array_equal(rings[1].positions, there.positions)
+    np.testing.assert_array_equal(rings[1].masses, last.masses)
+    assert exact_samples(run, 1)[0].n_copies == 1
+    with pytest.raises(InputError, match=f"rings of {BEADS} beads, and {BEADS + 1} are wanted"):
+        exact_samples(run, 1, BEADS + 1)
 
 
 def test_samples_are_single_beads(run):

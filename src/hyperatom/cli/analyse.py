@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hyperatom.trajectory import Trajectory
 
 
-RUNG = re.compile(r"(?P<run>.+):(?P<number>\d+)")
-"""A rung of a ladder, from 0: RUN:1."""
+PART = re.compile(r"(?P<whole>.+):(?P<part>\d+|beads)")
+"""A rung of a ladder, from 0: RUN:1; beads of a simulation of rings: DIRECTORY:beads."""
 
 
 class Picture(StrEnum):
@@ -36,7 +36,7 @@ Sources = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[SOURCE]...",
-        help="Run directories (a rung of a ladder: RUN:1), or trajectories in files.",
+        help="Run directories (a rung of a ladder: RUN:1, beads: MD:beads) or files.",
     ),
 ]
 Format = Annotated[
@@ -160,14 +160,16 @@ def open_source(
     from hyperatom.report.samples import Held, run_samples
     from hyperatom.trajectory import Kind
 
+    part = ""
+    named = PART.fullmatch(str(path))
+    if named and not path.exists() and Path(named["whole"]).is_dir():
+        path, part = Path(named["whole"]), named["part"]
     if (path / "motion.db").is_file():
         from hyperatom.simulation.assembly import all_walkers
 
-        trajectory, held = all_walkers(path), Held()
+        trajectory, held = all_walkers(path, beads=part == "beads"), Held()
     elif path.is_dir():
-        trajectory, held = run_samples(path)
-    elif (rung := RUNG.fullmatch(str(path))) and Path(rung["run"]).is_dir():
-        trajectory, held = run_samples(Path(rung["run"]), int(rung["number"]))
+        trajectory, held = run_samples(path, int(part) if part.isdigit() else 0)
     else:
         if kind not in get_args(Kind):
             raise InputError(f"Unknown kind '{kind}'.", f"Use one of {', '.join(get_args(Kind))}.")

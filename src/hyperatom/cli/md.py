@@ -90,7 +90,7 @@ def _finish(path: Path) -> None:
     from hyperatom.simulation.summary import summarise
 
     with stored_motion(path) as (settings, start, store):
-        summary = summarise(settings, store, start.n_atoms, bool(start.periodic.all()))
+        summary = summarise(settings, store, start)
         log = SimulationDirectory.open(path, lock=False).log
         for line in summary.lines():
             typer.echo(line)
@@ -101,4 +101,5 @@ def _finish(path: Path) -> None:
             count = write_h5md(trajectory, path / name, settings.sample_every)
             typer.echo(
                 f"Trajectory: {path / name}, {count} frames {settings.sample_every:g} fs apart"
+                + (", of the centroids" if settings.beads > 1 else "")
             )

@@ -51,18 +51,42 @@ class RingPolymerDynamics:
 
     def complete(self, motion: Motion, circumstances: Circumstances) -> Motion:
         """Kick by 1/P of the forces of the sum."""
-        n_beads = circumstances.parameters.modes.shape[0]
-        half = 0.5 * circumstances.time_step / n_beads
-        return motion._replace(momenta=motion.momenta + half * motion.forces)
+        return kick(circumstances.parameters, motion, circumstances.time_step)
+
+    def conserved_energy(self, motion: Motion, circumstances: Circumstances) -> Any:
+        """Energy of the ring, eV."""
+        return ring_energy(circumstances.parameters, motion)
+
+
+def kick(ring: RingModes, motion: Motion, time_step: Any) -> Motion:
+    """Momenta after half a time step under 1/P of the forces of the sum over the beads."""
+    half = 0.5 * time_step / ring.modes.shape[0]
+    return motion._replace(momenta=motion.momenta + half * motion.forces)
+
+
+def ring_energy(ring: RingModes, motion: Motion) -> Any:
+    """sum_k [p_k^2 / 2 mu_k + 1/2 mu_k w_k^2 q_k^2] + U/P, eV."""
+    q, p = of_modes(ring, motion.positions), of_modes(ring, motion.momenta)
+    masses, frequencies = ring.masses[:, :, None], ring.frequencies[:, :, None]
+    free = 0.5 * (p**2 / masses + masses * (frequencies * q) ** 2).sum()
+    return free + motion.energy / ring.modes.shape[0]
+
+
+def of_modes(ring: RingModes, beads: Any) -> jax.Array:
+    """Coordinates of the modes, (n_modes, n_atoms, 3), from those of beads, stacked."""
+    return jnp.tensordot(ring.modes, beads.reshape(ring.modes.shape[0], -1, 3), axes=1)
+
+
+def of_beads(ring: RingModes, modes: jax.Array) -> jax.Array:
+    """The way back, (n_beads n_atoms, 3)."""
+    return jnp.tensordot(ring.modes.T, modes, axes=1).reshape(-1, 3)
 
 
 def move_freely(
     ring: RingModes, positions: jax.Array, momenta: jax.Array, time: Any
 ) -> tuple[jax.Array, jax.Array]:
     """Positions and momenta (n_beads n_atoms, 3) after the free ring moved for `time`."""
-    n_beads = ring.modes.shape[0]
-    q = jnp.tensordot(ring.modes, positions.reshape(n_beads, -1, 3), axes=1)
-    p = jnp.tensordot(ring.modes, momenta.reshape(n_beads, -1, 3), axes=1)
+    q, p = of_modes(ring, positions), of_modes(ring, momenta)
     masses, frequencies = ring.masses[:, :, None], ring.frequencies[:, :, None]
     angle = frequencies * time
     cosine = jnp.cos(angle)
@@ -72,8 +96,4 @@ def move_freely(
         cosine * q + (sine / masses) * p,
         cosine * p - (masses * frequencies**2 * sine) * q,
     )
-    back = ring.modes.T
-    return (
-        jnp.tensordot(back, q, axes=1).reshape(positions.shape),
-        jnp.tensordot(back, p, axes=1).reshape(momenta.shape),
-    )
+    return of_beads(ring, q), of_beads(ring, p)

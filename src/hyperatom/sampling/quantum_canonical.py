@@ -102,11 +102,14 @@ class QuantumCanonical:
         pace = 2.0 * np.pi / (self.mode_period * FEMTOSECOND)
         return np.asarray((1.0 + stiffness[:, None] / pace**2) * ring.bead_masses / n_beads)
 
-    def mode_frequencies(self, ring: RingPolymer) -> Array:
-        """Of the free ring with these masses, (n_modes, n_atoms), in internal units; 0 first."""
+    def mode_frequencies(self, ring: RingPolymer, masses: Array) -> Array:
+        """Of the free ring with such masses of the modes, in internal units; 0 first.
+
+        Both of shape (n_modes, n_atoms), amu.
+        """
         _, eigenvalues = normal_modes(ring.n_beads)
         stiffness = eigenvalues * ring_frequency(ring.n_beads, self.temperature) ** 2
-        return np.asarray(np.sqrt(stiffness[:, None] * ring.bead_masses / self.mode_masses(ring)))
+        return np.asarray(np.sqrt(stiffness[:, None] * ring.bead_masses / masses))
 
     # What a guided trajectory asks for; see `PathEnsemble`.
 
@@ -138,7 +141,8 @@ class QuantumCanonical:
         """The guide's forces and the free ring."""
         ring = as_ring(configuration)
         modes, _ = normal_modes(ring.n_beads)
-        parameters = RingModes(modes, self.mode_masses(ring), self.mode_frequencies(ring))
+        masses = self.mode_masses(ring)
+        parameters = RingModes(modes, masses, self.mode_frequencies(ring, masses))
         return Dynamics(RingPolymerDynamics(), parameters)
 
     def work(self, configuration: Configuration) -> float:

@@ -22,12 +22,15 @@ from hyperatom.campaign.assembly import (
     save_configuration,
 )
 from hyperatom.campaign.run_directory import RunDirectory
+from hyperatom.campaign.states import ring_of
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
-from hyperatom.frames import FramesInTurn
+from hyperatom.frames import FramesInTurn, FrameSource
+from hyperatom.ring_polymer import RingPolymer
 from hyperatom.simulation.equations import equations_of_motion
 from hyperatom.simulation.motion_store import MotionStore, StoredFrames
 from hyperatom.simulation.movers import Mover, exact_samples, make_mover
+from hyperatom.simulation.rings import BeadFrames, CentroidFrames, centroid, in_beads
 from hyperatom.simulation.settings import MotionSettings, load_motion_settings
 from hyperatom.simulation.simulation import Monitor, Simulation
 from hyperatom.simulation.time_step_check import TimeStepCheck, check_time_step
@@ -54,9 +57,10 @@ def starting_points(settings: MotionSettings, folder: Path) -> list[Configuratio
     Raises `InputError` where there is none that can be simulated.
     """
     if settings.start is not None:
-        return list(exact_samples(folder / settings.start, settings.walkers))
+        return exact_samples(folder / settings.start, settings.walkers, settings.beads)
     assert settings.configuration is not None
-    return [given_configuration(settings.configuration, folder)] * settings.walkers
+    start = given_configuration(settings.configuration, folder)
+    return [ring_of(start, settings.beads)] * settings.walkers
 
 
 def create(text: str, source: Path, path: Path, lent: Mover | None = None) -> TimeStepCheck:
@@ -69,7 +73,8 @@ def create(text: str, source: Path, path: Path, lent: Mover | None = None) -> Ti
     equations_of_motion(settings, starts[0], 0)
     mover = lent or make_mover(settings, starts[0], source.parent, None)
     try:
-        verdict = check_time_step(mover.evaluate, starts[0], settings.time_step)
+        # Springs are no matter of the time step: the free ring moves exactly.
+        verdict = check_time_step(mover.evaluate, centroid(starts[0]), settings.time_step)
         verdict.demand()
         identity = mover.identity()
     finally:
@@ -130,9 +135,16 @@ def stored_motion(path: Path) -> Iterator[tuple[MotionSettings, Configuration, M
 
 
 def trajectory_of(
-    path: Path, settings: MotionSettings, start: Configuration, store: MotionStore, walker: int
+    path: Path,
+    settings: MotionSettings,
+    start: Configuration,
+    store: MotionStore,
+    walker: int,
+    beads: bool = False,
 ) -> Trajectory:
-    """The frames of a walker in time.
+    """The frames of a walker in time; of rings those of their centroids.
+
+    With `beads` one bead of each frame instead, in turn: for structure, without a clock.
 
     Raises `InputError` where there is none yet.
     """
@@ -142,19 +154,23 @@ def trajectory_of(
             f"Walker {walker} of {path} has no frame yet.",
             f"Go on with 'hyperatom md --resume {path}'.",
         )
+    source: FrameSource = StoredFrames(store, walker, count)
+    if isinstance(start, RingPolymer):
+        source = (BeadFrames if beads else CentroidFrames)(source, start.n_beads)
+    atoms = centroid(start)
     return Trajectory(
-        start.numbers,
-        start.masses,
-        start.periodic,
-        StoredFrames(store, walker, count),
-        times=[i * settings.sample_every for i in range(count)],  # type: ignore[arg-type]
+        atoms.numbers,
+        atoms.masses,
+        atoms.periodic,
+        source,
+        times=None if beads else np.arange(count) * np.float64(settings.sample_every),
         kind=settings.kind,
         origin=f"walker {walker} of {path}",
     )
 
 
-def all_walkers(path: Path, skip: int = 0) -> Trajectory:
-    """The frames of all walkers of a simulation, one walker behind the other.
+def all_walkers(path: Path, skip: int = 0, beads: bool = False) -> Trajectory:
+    """The frames of all walkers of a simulation, one walker behind the other; rings as above.
 
     The first `skip` of each are left out. Raises `InputError` where one of them has no frame yet,
     or none that is left.
@@ -163,7 +179,7 @@ def all_walkers(path: Path, skip: int = 0) -> Trajectory:
     settings, starts = _kept(directory)
     store = MotionStore(directory.file("motion.db"), read_only=True)
     each = [
-        trajectory_of(path, settings, starts[0], store, walker).select(skip)
+        trajectory_of(path, settings, starts[0], store, walker, beads).select(skip)
         for walker in range(settings.walkers)
     ]
     if len(each) == 1:
@@ -171,7 +187,7 @@ def all_walkers(path: Path, skip: int = 0) -> Trajectory:
     return replace(
         each[0],
         source=FramesInTurn(tuple(one.source for one in each)),
-        times=np.concatenate([np.asarray(one.times) for one in each]),
+        times=None if beads else np.concatenate([np.asarray(one.times) for one in each]),
         walkers=np.repeat(np.arange(len(each)), [len(one) for one in each]),
         weights=np.ones(sum(map(len, each))),
         origin=str(path),
@@ -181,11 +197,12 @@ def all_walkers(path: Path, skip: int = 0) -> Trajectory:
 def _kept(directory: RunDirectory) -> tuple[MotionSettings, list[Configuration]]:
     source = str(directory.file("input.yaml"))
     settings = load_motion_settings(directory.input_text, source)
-    first = load_configuration(directory.file("start.npz"))
+    first = in_beads(load_configuration(directory.file("start.npz")), settings.beads)
     starts = [first] * settings.walkers
     if settings.start is not None:
         for walker in range(1, settings.walkers):
-            starts[walker] = load_configuration(directory.file(f"start-{walker}.npz"))
+            own = load_configuration(directory.file(f"start-{walker}.npz"))
+            starts[walker] = in_beads(own, settings.beads)
     return settings, starts
 
 

@@ -1,6 +1,5 @@
 """What moves the atoms: a compiled potential, or a calculator asked step by step."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from hyperatom.potentials.families.linear_density import density_settings
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.fitted_files import load_fitted, read_header
 from hyperatom.potentials.linear_density import LinearDensityModel, LinearDensityPotential
+from hyperatom.simulation.rings import centroid
 from hyperatom.simulation.settings import MotionSettings
 
 GUIDE = "guide.npz"
@@ -202,6 +202,7 @@ def _reference(
     settings: MotionSettings, configuration: Configuration, logs: Path | None
 ) -> ReferenceMover:
     from hyperatom.references.ase_calculator import AseReference
+    from hyperatom.references.bead_reference import BeadReference
     from hyperatom.references.engine_catalogue import find_engine
 
     wanted = settings.potential
@@ -212,21 +213,36 @@ def _reference(
             f"The engine '{wanted.calculator}' lacks {lacking}.", f"Install it: {preset.install}"
         )
     reference = AseReference.from_preset(
-        preset.prepared(configuration, None), threads=1, workers=1, log_directory=logs
+        preset.prepared(centroid(configuration), None), threads=1, workers=1, log_directory=logs
     )
-    return ReferenceMover(reference)
+    return ReferenceMover(BeadReference(reference) if settings.beads > 1 else reference)
 
 
-def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
+def exact_samples(path: Path, n_walkers: int, beads: int = 1) -> list[Configuration]:
     """Production states of a run, as far apart as they can be, one for each walker.
 
-    Raises `InputError` where there are fewer, and `RunDirectoryError` where there is no run.
+    With `beads` rings of as many: those of the run, or its classical atoms, rings of no extent. One
+    bead of a run of rings is as good as another.
+
+    Raises `InputError` where there are fewer samples, or rings of another number of beads, and
+    `RunDirectoryError` where there is no run.
     """
+    from hyperatom.campaign.assembly import load_configuration
     from hyperatom.campaign.counted import chain_labels, counted_steps
+    from hyperatom.campaign.states import States, ring_of
     from hyperatom.references.label_store import LabelStore
 
     directory = RunDirectory.open(path, lock=False)
-    keys = chain_labels(directory, counted_steps(directory))
+    there = load_settings(directory.input_text, str(directory.file("input.yaml"))).beads
+    if beads > 1 and there not in (1, beads):
+        raise InputError(
+            f"{path} sampled rings of {there} beads, and {beads} are wanted here.",
+            f"Write 'beads: {there}'.",
+        )
+    walkers = counted_steps(directory)
+    keys = chain_labels(directory, walkers)
+    if there == beads:
+        keys = [step.state_label for walker in walkers for step in walker]
     if len(keys) < n_walkers:
         raise InputError(
             f"{path} holds {len(keys)} samples that count; {n_walkers} walkers want one each.",
@@ -236,7 +252,8 @@ def exact_samples(path: Path, n_walkers: int) -> Sequence[Configuration]:
     chosen = [keys[int((i + 0.5) * len(keys) / n_walkers)] for i in range(n_walkers)]
     labels = LabelStore(directory.file("labels.db"), read_only=True)
     try:
-        found = [labels.get(key) for key in chosen]
+        states = States(labels, load_configuration(directory.file("start.npz")))
+        found = [states[key].configuration for key in chosen]
     finally:
         labels.close()
-    return [label.configuration for label in found if label is not None]
+    return found if there == beads else [ring_of(one, beads) for one in found]

@@ -74,6 +74,9 @@ class MotionSettings(Section):
     pressure: float | None = Field(
         None, ge=-1e3, le=1e5, description="GPa; cell-rescaling alone, null: 0 there"
     )
+    beads: int = Field(
+        1, ge=1, le=1024, description="of each atom's ring: ring-polymer dynamics; 1: classical"
+    )
     time_step: float = Field(1.0, gt=0, le=20.0, description="fs")
     length: float = Field(gt=0, le=1e9, description="ps, of each trajectory")
     sample_every: float = Field(10.0, gt=0, description="fs, a multiple of the time step")
@@ -98,6 +101,12 @@ class MotionSettings(Section):
                 raise ValueError(f"a temperature of {kelvin:g} K is outside 0 to 100000 K")
         if self.ramps and self.ensemble.name == "nve":
             raise ValueError("nve has no heat bath that could follow a change of temperature")
+        if self.beads > 1 and self.ensemble.name not in ("nve", "langevin"):
+            raise ValueError(
+                f"rings of 'beads' move by 'nve' or 'langevin', not by '{self.ensemble.name}'"
+            )
+        if self.beads > 1 and self.ramps:
+            raise ValueError("rings of 'beads' have one temperature, which their springs know")
         ratio = self.sample_every / self.time_step
         if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6 * ratio:
             raise ValueError(

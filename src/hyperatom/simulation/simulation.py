@@ -27,6 +27,7 @@ from hyperatom.simulation.equations import (
     conserved,
     equations_of_motion,
     first_momenta,
+    moving_masses,
     thermal_energy,
 )
 from hyperatom.simulation.motion_store import MotionState, MotionStore, Row
@@ -146,8 +147,8 @@ class Simulation:
                 "variables": path.checked_variables[i],
             }
             rows[i] = Row(
-                float(energy),
-                kinetic_energy(path.checked_momenta[i], start.masses),
+                float(energy) / start.n_copies,
+                kinetic_energy(path.checked_momenta[i], moving_masses(start)),
                 conserved(dynamics, settings, start.masses, motion),
                 float(errors[i]),
             )
@@ -156,7 +157,7 @@ class Simulation:
         frames = Frames(
             path.waypoints[chosen] + np.einsum("ni,fij->fnj", state.images, cells),
             cells,
-            path.checked_momenta[chosen] / start.masses[:, None] * FEMTOSECOND,
+            path.checked_momenta[chosen] / moving_masses(start)[:, None] * FEMTOSECOND,
         )
         positions, images = _wrapped(start, path.positions, path.cell, state.images)
         after = MotionState(
@@ -190,7 +191,7 @@ class Simulation:
                 "What was before is kept. Let the guide learn at this temperature and pressure, or "
                 "raise 'trust'.",
             )
-        kinetic = kinetic_energy(path.checked_momenta[i], start.masses)
+        kinetic = kinetic_energy(path.checked_momenta[i], moving_masses(start))
         usual = (
             1.5 * start.n_atoms * max(thermal_energy(settings, 0), thermal_energy(settings, step))
         )
@@ -218,7 +219,8 @@ class Simulation:
         x, cell = path.waypoints[i - 1], path.cells[i - 1]
         if not np.isfinite(x).all():
             return ""
-        closest = minimum_distance(x, cell, start.periodic)
+        bead = x[: start.n_atoms // start.n_copies]
+        closest = minimum_distance(bead, cell, start.periodic)
         return f"; the closest atoms were {closest:.3g} Å apart just before"
 
 
@@ -238,10 +240,15 @@ def _wrapped(
     cell: NDArray[np.float64],
     images: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Positions inside the cell, so that arithmetic stays sharp, and the vectors taken off."""
+    """Positions inside the cell, so that arithmetic stays sharp, and the vectors taken off.
+
+    Of a ring it is the centroid that is inside; beads stay together.
+    """
     if not start.periodic.all():
         return np.array(positions), images
-    moved = np.floor(np.linalg.solve(cell.T, positions.T).T).astype(np.int64)
+    centroids = positions.reshape(start.n_copies, -1, 3).mean(axis=0)
+    moved = np.floor(np.linalg.solve(cell.T, centroids.T).T).astype(np.int64)
+    moved = np.tile(moved, (start.n_copies, 1))
     return positions - moved @ cell, images + moved
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyperatom.analysis.statistics import Estimate, estimate_mean
+from hyperatom.configuration import Configuration
 from hyperatom.simulation.motion_store import MotionStore, Row
 from hyperatom.simulation.settings import MotionSettings
 from hyperatom.units import BOLTZMANN, MILLI
@@ -36,23 +37,25 @@ class Summary:
         return found
 
 
-def summarise(
-    settings: MotionSettings, store: MotionStore, n_atoms: int, periodic: bool
-) -> Summary:
-    """Of everything on disk; the first frames count too, whatever the start was like."""
+def summarise(settings: MotionSettings, store: MotionStore, start: Configuration) -> Summary:
+    """Of everything on disk; the first frames count too, whatever the start was like.
+
+    Of rings, the temperature is that of the beads' momenta, the potential energy a bead's.
+    """
+    n_atoms = start.n_atoms // start.n_copies
     series = [store.rows(walker) for walker in range(settings.walkers)]
     interval = settings.sample_every / 1000.0
     drifts = [drift([row.conserved for row in rows], interval) for rows in series]
     scale = 1.0 / n_atoms / MILLI
     slope = float(np.mean([one[0] for one in drifts])) * scale
     error = float(np.sqrt(np.sum([one[1] ** 2 for one in drifts]))) / len(drifts) * scale
-    freedom = 3 * n_atoms - 3
+    freedom = 3 * start.n_atoms - 3
 
     def mean(values: list[np.ndarray], unit: str) -> Estimate:
         return estimate_mean(values, unit, settings.kind)
 
     volume = None
-    if periodic and settings.ensemble.name == "cell-rescaling":
+    if start.periodic.all() and settings.ensemble.name == "cell-rescaling":
         volume = mean(
             [
                 np.abs(np.linalg.det(store.frames(w, 0, len(rows)).cells))
