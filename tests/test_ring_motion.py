@@ -125,7 +125,7 @@ def test_the_bath_samples_the_ring_at_its_temperature(n_beads):
         moving_masses(ring), BOLTZMANN * TEMPERATURE, np.random.default_rng(4), True
     )
     step = settings.internal_time_step
-    path = move(ring, momenta, step, 240_000, 40, dynamics)
+    path = move(ring, momenta, step, 160_000, 40, dynamics)
     skip = 50
     modes, _ = normal_modes(n_beads)
     beads = path.waypoints[skip:].reshape(-1, n_beads, 2, 3)
@@ -134,7 +134,7 @@ def test_the_bath_samples_the_ring_at_its_temperature(n_beads):
     exact = oscillator(FREQUENCY, reduced, TEMPERATURE, n_beads)
     found = estimate_mean(energy, "eV", "exact")
     assert abs(found.value - 3.0 * exact["U"]) < 3.0 * found.error
-    assert found.error < 0.03 * found.value
+    assert found.error < 0.04 * found.value
     p = path.checked_momenta[skip:].reshape(-1, n_beads, 2, 3)
     p = np.einsum("kb,fbax->fkax", modes, p)
     for k in range(n_beads):
