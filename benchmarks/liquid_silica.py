@@ -45,9 +45,8 @@ title: Liquid silica, 72 atoms, 3000 K, {ensemble}
 configuration: {{file: {file}}}
 temperature: 3000
 {pressure}
-guide: {{power_channels: 5, bispectrum_channels: 2}}
 sampling: {{time_step: 1.5, length: 5000, segments: 1}}
-learn: {{calls: 200, acceptance: 0.75, window: 20, probation: 20, rattle: 0.0}}
+learn: {{calls: 100, acceptance: 0.75, window: 20, probation: 20, rattle: 0.0}}
 produce: {{proposals: 100, guide_samples: 0}}
 seed: 1
 """

@@ -14,7 +14,7 @@ from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.linear_density import LinearDensityModel
-from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales
+from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales, from_above
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -44,7 +44,7 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
     def solve(equations: NormalEquations) -> Posterior:
         nonlocal hyper
         scales = feature_scales(equations, len(task.species))
-        hyper = maximise_evidence(equations, scales, hyper, SWEEPS, NOISE_FLOOR)
+        hyper = maximise_evidence(equations, scales, from_above(hyper), SWEEPS, NOISE_FLOOR)
         noise = emphasised(dict(hyper.noise), task.settings.energy_emphasis)
         hyper = replace(hyper, noise=noise)
         return posterior(equations, scales, hyper)

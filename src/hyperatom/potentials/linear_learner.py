@@ -2,7 +2,7 @@
 potential, bit for bit.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,12 @@ START: Final = Hyperparameters(
     prior_precision=0.05, noise={"energy": 2.0e-3, "forces": 5.0e-2, "virial": 2.0e-2}
 )
 """Before evidence speaks: noise in eV/sqrt(atom), eV/Å, eV/sqrt(atom)."""
+
+BEYOND_FORCES: Final = {"energy": 1.0, "virial": 3.0}
+"""Å; noise of such rows over that of forces, at least, from which evidence sets out."""
+
+SWEEPS: Final = 5
+"""Of evidence maximisation, whenever hyperparameters are renewed."""
 
 NOISE_FLOOR: Final = {"energy": 3.0e-4, "forces": 1.0e-3, "virial": 1.0e-3}
 """No fit of ours is better than this; keeps few rows from claiming to be exact."""
@@ -161,7 +167,7 @@ class LinearDensityLearner:
 
     def _renew_hyperparameters(self) -> None:
         self.hyperparameters = maximise_evidence(
-            self._equations, self._scales(), self.hyperparameters, 3, NOISE_FLOOR
+            self._equations, self._scales(), from_above(self.hyperparameters), SWEEPS, NOISE_FLOOR
         )
 
     def _forget(self) -> None:
@@ -177,6 +183,19 @@ class LinearDensityLearner:
         for keep, label in zip(kept, self.labels, strict=True):
             if keep:
                 self._accumulate(*label)
+
+
+def from_above(hyper: Hyperparameters) -> Hyperparameters:
+    """A start for evidence at which few rows of a kind are not taken for exact.
+
+    Weights can fit energies and virials exactly as long as these are fewer than features: at little
+    noise evidence has a maximum that is false. From above it comes to the other one.
+    """
+    forces = hyper.noise["forces"]
+    noise = {
+        kind: max(hyper.noise[kind], length * forces) for kind, length in BEYOND_FORCES.items()
+    }
+    return replace(hyper, noise={**hyper.noise, **noise})
 
 
 def feature_scales(equations: NormalEquations, n_constants: int) -> NDArray[np.float64]:
