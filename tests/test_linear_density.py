@@ -398,6 +398,27 @@ def test_it_recognises_the_noise_of_its_labels():
     assert 0.01 < noisy.hyperparameters.noise["energy"] < 0.04
 
 
+def test_virials_that_weights_could_fit_exactly_are_not_taken_for_exact():
+    """Fewer of them than features, and noisy: evidence must not settle at no noise at all."""
+    settings = DensitySettings(
+        species=SPECIES[:2], cutoff=CUTOFF, n_radial=9, max_degree=2,
+        power_spectrum_radial=3, power_spectrum_degree=2,
+    )  # fmt: skip
+    model = LinearDensityModel(settings)
+    model.capacity = dict.fromkeys((0.0, SKIN), (32, 32))
+    noisy = LinearDensityLearner(model, crystal(0, 0.0))
+    rng = np.random.default_rng(9)
+    for seed in range(16):
+        here = crystal(seed)
+        truth = morse_label(here)
+        noise = 0.3 * np.sqrt(8.0) / here.volume * rng.normal(size=6)
+        forces = truth.forces + 0.05 * rng.normal(size=(8, 3))
+        noisy.add(here, Evaluation(truth.energy, forces, truth.stress + noise))
+    assert 6 * noisy.n_labels < model.n_unknowns
+    assert noisy.hyperparameters.noise["virial"] == pytest.approx(0.3, rel=0.3)
+    assert noisy.hyperparameters.noise["forces"] == pytest.approx(0.05, rel=0.2)
+
+
 def test_it_is_less_certain_where_it_has_not_been(learner):
     potential = learner.fit()
     known = np.mean([potential.evaluate(crystal(s)).energy_error for s in range(2000, 2005)])
