@@ -44,7 +44,8 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
     def solve(equations: NormalEquations) -> Posterior:
         nonlocal hyper
         scales = feature_scales(equations, len(task.species))
-        hyper = maximise_evidence(equations, scales, from_above(hyper), SWEEPS, NOISE_FLOOR)
+        start = replace(hyper, noise=from_above(hyper.noise))
+        hyper = maximise_evidence(equations, scales, start, SWEEPS, NOISE_FLOOR)
         noise = emphasised(dict(hyper.noise), task.settings.energy_emphasis)
         hyper = replace(hyper, noise=noise)
         return posterior(equations, scales, hyper)

@@ -2,6 +2,7 @@
 potential, bit for bit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -166,8 +167,9 @@ class LinearDensityLearner:
         return feature_scales(self._equations, len(self.model.settings.species))
 
     def _renew_hyperparameters(self) -> None:
+        start = replace(self.hyperparameters, noise=from_above(self.hyperparameters.noise))
         self.hyperparameters = maximise_evidence(
-            self._equations, self._scales(), from_above(self.hyperparameters), SWEEPS, NOISE_FLOOR
+            self._equations, self._scales(), start, SWEEPS, NOISE_FLOOR
         )
 
     def _forget(self) -> None:
@@ -185,17 +187,14 @@ class LinearDensityLearner:
                 self._accumulate(*label)
 
 
-def from_above(hyper: Hyperparameters) -> Hyperparameters:
-    """A start for evidence at which few rows of a kind are not taken for exact.
+def from_above(noise: Mapping[str, float]) -> dict[str, float]:
+    """Noise levels from which evidence does not take few rows of a kind for exact.
 
     Weights can fit energies and virials exactly as long as these are fewer than features: at little
     noise evidence has a maximum that is false. From above it comes to the other one.
     """
-    forces = hyper.noise["forces"]
-    noise = {
-        kind: max(hyper.noise[kind], length * forces) for kind, length in BEYOND_FORCES.items()
-    }
-    return replace(hyper, noise={**hyper.noise, **noise})
+    least = {kind: length * noise["forces"] for kind, length in BEYOND_FORCES.items()}
+    return {kind: max(level, least.get(kind, 0.0)) for kind, level in noise.items()}
 
 
 def feature_scales(equations: NormalEquations, n_constants: int) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from hyperatom.potentials.family import FitResult, FitTask, LabelledFrame
 from hyperatom.potentials.fitted import FittedPotential, inflation_of
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.kernel_rows import KernelRows, Seen, Term, TermInputs, groups_of
-from hyperatom.potentials.linear_learner import CONSTANT_SCALE, NOISE_FLOOR, START
+from hyperatom.potentials.linear_learner import CONSTANT_SCALE, NOISE_FLOOR, START, from_above
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -198,8 +198,9 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
 
     def solve(equations: NormalEquations) -> Posterior:
         nonlocal signals, noise
+        above = from_above(noise)
         signals, found = maximise_evidence_of_terms(
-            equations, maker.groups, CONSTANT_SCALE, signals, noise, stated, SWEEPS, NOISE_FLOOR
+            equations, maker.groups, CONSTANT_SCALE, signals, above, stated, SWEEPS, NOISE_FLOOR
         )
         present = {kind: found[kind] for kind in equations.gram}
         noise = {**found, **emphasised(present, settings.energy_emphasis), **stated}
