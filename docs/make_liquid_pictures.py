@@ -27,7 +27,7 @@ PRINTED = {**STYLE, "svg.fonttype": "path", "savefig.dpi": 130, "savefig.facecol
 
 def densities(samples: Trajectory) -> np.ndarray:
     """Density of each sample, g/cm^3."""
-    cells = samples.source.read(0, samples.n_frames, 1).cells
+    cells = samples.source.read(0, len(samples), 1).cells
     return np.asarray(samples.masses.sum() * DALTON / np.abs(np.linalg.det(cells)))
 
 
