@@ -26,7 +26,7 @@ def test_the_template_explains_every_key() -> None:
     text = template()
     written = load_settings(text, "template")
     sections = [written, *(part for part in dict(written).values() if isinstance(part, Section))]
-    assert len(sections) == 9
+    assert len(sections) == 10
     for section in sections:
         for name, entry in type(section).model_fields.items():
             assert f"{name}:" in text
