@@ -302,9 +302,8 @@ class Settings(Section):
             "produce.strategy": self.produce.strategy != "metropolis",
             "produce.guide_samples": bool(self.produce.guide_samples),
         }
-        for name, given in foreign.items():
-            if self.beads > 1 and given:
-                raise ValueError(f"'{name}' is for classical nuclei: leave it out, or 'beads'")
+        if self.beads > 1:
+            _refuse(foreign, "is for classical nuclei: leave it out, or 'beads'")
         return self
 
     @model_validator(mode="after")
@@ -317,9 +316,8 @@ class Settings(Section):
             "produce.strategy": self.produce.strategy != "metropolis",
             "produce.guide_samples": bool(self.produce.guide_samples),
         }
-        for name, given in foreign.items():
-            if len(self.rungs) > 1 and given:
-                raise ValueError(f"'{name}' does not go with a 'ladder': leave out one of both")
+        if len(self.rungs) > 1:
+            _refuse(foreign, "does not go with a 'ladder': leave out one of both")
         if self.ladder.pressures is not None and self.pressure is None:
             raise ValueError("'ladder.pressures' need a 'pressure', that of the first rung")
         return self
@@ -352,6 +350,13 @@ class Settings(Section):
             return 0
         wanted = self.produce.guide_samples
         return 10 * self.produce.proposals if wanted is None else wanted
+
+
+def _refuse(foreign: dict[str, bool], why: str) -> None:
+    """Raise `ValueError` for the first of these keys that is given."""
+    for name, given in foreign.items():
+        if given:
+            raise ValueError(f"'{name}' {why}")
 
 
 def load_settings(text: str, source: str) -> Settings:
