@@ -1,7 +1,7 @@
 """Accuracy against cost: our families and three rivals, same frames, same wall clock, real data.
 
     python benchmarks/accuracy.py [--data FOLDER] [--peers FOLDER] [--minutes 5]
-                                  [--sets mlearn_Si ...] [--potentials ace gap_fit ...]
+                                  [--sets mlearn_Si ...] [--potentials ace gap_fit ...] [--go-on]
 
 For every set the frames are divided by a fixed seed into those to learn from, to stop by, and to be
 judged by. Each potential is fitted to the same frames within `--minutes` on all cores, then judged
@@ -9,23 +9,25 @@ on frames that it has not seen: root mean square errors of energies (meV/atom) a
 and the processor time of one call of energy and forces, microseconds per atom, on one core.
 `python benchmarks/accuracy.py --build` makes the environments of the rivals; one that is not there
 is named and has no figure. A table and a picture of errors against cost are kept in
-`benchmarks/results/`.
+`benchmarks/results/` after each fit: with `--go-on` what is there is not fitted again.
 """
 
 import argparse
 import importlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from figures import RESULTS, Figure, report
+from figures import RESULTS, Figure, keep, processor, report
 from peers.build import FOLDER, build, interpreter
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -131,6 +133,10 @@ class Score(NamedTuple):
     rank: float = float("nan")
 
 
+Table = dict[str, dict[str, dict[str, Any]]]
+"""Of each set and potential the fields of its `Score`, and how, where and when it was measured."""
+
+
 def ours(name: str, folder: Path, minutes: float) -> Score:
     """A family of ours, fitted in a process of its own, as `hyperatom fit` does it."""
     command = [sys.executable, __file__, "--child", name, str(folder), str(minutes)]
@@ -204,7 +210,27 @@ def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score
         )
 
 
-def picture(table: dict[str, dict[str, Score]], path: Path) -> None:
+def figures_of(table: Table) -> list[Figure]:
+    """Every score of the table."""
+    figures = []
+    for name, scores in table.items():
+        for potential, score in scores.items():
+            stem = f"accuracy.{name}.{potential}"
+            figures += [
+                Figure(f"{stem}.energy", round(score["energy"], 3), "meV/atom"),
+                Figure(f"{stem}.force", round(score["force"], 2), "meV/A"),
+                Figure(f"{stem}.cost", round(score["microseconds"], 1), "us/atom"),
+                Figure(f"{stem}.fit", round(score["seconds"], 1), "s"),
+            ]
+            if not np.isnan(score["within_68"]):
+                figures += [
+                    Figure(f"{stem}.{which}", round(score[which], 3))
+                    for which in ("within_68", "within_95", "rank")
+                ]
+    return figures
+
+
+def picture(table: Table, path: Path) -> None:
     """Errors of forces against cost, a panel for each set."""
     import matplotlib as mpl
 
@@ -218,8 +244,9 @@ def picture(table: dict[str, dict[str, Score]], path: Path) -> None:
     for axis, (name, scores) in zip(axes.ravel(), table.items(), strict=False):
         for potential, score in scores.items():
             marker = "s" if potential in RIVALS else "o"
-            axis.loglog(score.microseconds, score.force, marker, label=potential)
-            axis.annotate(potential, (score.microseconds, score.force), fontsize=7)
+            place = score["microseconds"], score["force"]
+            axis.loglog(*place, marker, label=potential)
+            axis.annotate(potential, place, fontsize=7)
         axis.set(title=name, xlabel="µs per atom", ylabel="force error, meV/Å")
     figure.tight_layout()
     figure.savefig(path)
@@ -234,6 +261,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     everyone = [*OURS, *RIVALS]
     parser.add_argument("--potentials", nargs="+", choices=everyone, default=everyone)
+    parser.add_argument("--go-on", action="store_true", help="keep the scores that are there")
     parser.add_argument("--build", action="store_true", help="make the environments and end")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -248,21 +276,22 @@ def main() -> None:
                 own = rival if hasattr(rival, "REQUIREMENTS") else None
                 build(rival.ENVIRONMENT, arguments.peers, own)
         return
-    table: dict[str, dict[str, Score]] = {}
-    figures: list[Figure] = []
+    kept = RESULTS / "accuracy.json"
+    go_on = arguments.go_on and kept.is_file()
+    table: Table = json.loads(kept.read_text())["details"]["scores"] if go_on else {}
     for name in arguments.sets:
         data = SETS[name]
-        if not (arguments.data / data.file).is_file():
+        scores = table.setdefault(name, {})
+        wanted = [one for one in arguments.potentials if one not in scores]
+        if wanted and not (arguments.data / data.file).is_file():
             print(f"{name}: {arguments.data / data.file} is missing, no figure", flush=True)
             continue
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            parts = zip(
-                ("train", "validation", "test"), frames_of(data, arguments.data), strict=True
-            )
-            written(folder, list(parts))
-            table[name] = {}
-            for potential in arguments.potentials:
+            if wanted:
+                parts = frames_of(data, arguments.data)
+                written(folder, list(zip(("train", "validation", "test"), parts, strict=True)))
+            for potential in wanted:
                 run: Callable[..., Score] = ours if potential in OURS else theirs
                 extra = () if potential in OURS else (arguments.peers,)
                 try:
@@ -270,23 +299,16 @@ def main() -> None:
                 except Exception as problem:
                     print(f"{name} {potential}: no figure: {problem}", flush=True)
                     continue
-                table[name][potential] = score
-                stem = f"accuracy.{name}.{potential}"
-                figures += [
-                    Figure(f"{stem}.energy", round(score.energy, 3), "meV/atom"),
-                    Figure(f"{stem}.force", round(score.force, 2), "meV/A"),
-                    Figure(f"{stem}.cost", round(score.microseconds, 1), "us/atom"),
-                    Figure(f"{stem}.fit", round(score.seconds, 1), "s"),
-                ]
-                if not np.isnan(score.within_68):
-                    figures += [
-                        Figure(f"{stem}.within_68", round(score.within_68, 3), ""),
-                        Figure(f"{stem}.within_95", round(score.within_95, 3), ""),
-                        Figure(f"{stem}.rank", round(score.rank, 3), ""),
-                    ]
+                scores[potential] = {
+                    **score._asdict(),
+                    "minutes": arguments.minutes,
+                    "processor": processor(),
+                    "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
                 print(f"{name} {potential}: {score}", flush=True)
-    report(figures, "accuracy")
-    if table:
+                keep(figures_of(table), "accuracy", {"scores": table})
+    report(figures_of(table), "accuracy", {"scores": table})
+    if any(table.values()):
         picture(table, RESULTS / "accuracy.svg")
 
 

@@ -27,6 +27,11 @@ def report(figures: Sequence[Figure], name: str, details: Mapping[str, Any] | No
     """Print figures, and keep them with date, versions and machine in results/<name>.json."""
     for figure in figures:
         print(json.dumps(figure._asdict()), flush=True)
+    keep(figures, name, details)
+
+
+def keep(figures: Sequence[Figure], name: str, details: Mapping[str, Any] | None = None) -> None:
+    """Keep figures of what is done so far, without printing them."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -37,7 +42,7 @@ def report(figures: Sequence[Figure], name: str, details: Mapping[str, Any] | No
         "versions": versions,
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
+            "processor": processor(),
             "cores": len(os.sched_getaffinity(0)),
         },
         "figures": [figure._asdict() for figure in figures],
@@ -47,7 +52,8 @@ def report(figures: Sequence[Figure], name: str, details: Mapping[str, Any] | No
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
