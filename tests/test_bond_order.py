@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hyperatom.configuration import Configuration
-from hyperatom.potentials.bond_order import LEAST, WINDOW, BondOrderEnergy
+from hyperatom.potentials.bond_order import FURTHEST, LEAST, WINDOW, BondOrderEnergy
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.features.chebyshev_features import ChebyshevFeatures
 from potential_suite import check_cutoff, check_physics
@@ -19,16 +19,17 @@ FEATURES = ChebyshevFeatures(SPECIES, [-1.0, 1.0], CUTOFF, 2, 3.0, 1)
 
 def made_up(seed=0, adapted=1.0):
     rng = np.random.default_rng(seed)
-    base = np.array([3.0, 2.2, 2.2, 1.1])
+    base = np.array([-1.4, 2.2, 0.0, 1.1])
     n = FEATURES.n_features
     return {
         "pairs": base + 0.1 * rng.normal(size=(2, 2, 4)),
+        "lengths": 2.0 + 0.1 * rng.normal(size=(2, 2)),
         "centres": np.array([0.6, -0.3, 0.4, 1.5]) + 0.1 * rng.normal(size=(2, 4)),
         "offset": np.array([-1.0, -2.0]),
         "networks": [
             {
                 "shift": rng.normal(size=n),
-                "stretch": 0.1 * np.ones(n),
+                "whitening": 0.1 * np.eye(n) + 0.01 * rng.normal(size=(n, n)),
                 "layers": [
                     (rng.normal(size=(n, 3)), rng.normal(size=3)),
                     (0.1 * adapted * rng.normal(size=(3, 8)), np.zeros(8)),
@@ -69,7 +70,8 @@ def by_loops(parameters, here):
             features = np.asarray(FEATURES(np.array(padded).T[:, None, :], slots))[0]
         own = parameters["networks"][kinds[i]]
         (w1, b1), (w2, b2) = own["layers"]
-        d = np.tanh((features - own["shift"]) * own["stretch"] @ w1 + b1) @ w2 + b2
+        y = np.tanh((features - own["shift"]) @ own["whitening"] @ w1 + b1) @ w2 + b2
+        d = FURTHEST * np.tanh(y / FURTHEST)
         a, h, sigma, rate = parameters["centres"][kinds[i]]
         a, h, sigma, rate = a * np.exp(d[4]), h + d[5], sigma * np.exp(d[6]), rate * np.exp(d[7])
 
@@ -90,9 +92,10 @@ def by_loops(parameters, here):
             )
             order = shade(j) / np.sqrt(1 + z)
             big_a, alpha, big_b, beta = parameters["pairs"][kinds[i], kinds[j]]
+            length = r[i, j] - parameters["lengths"][kinds[i], kinds[j]]
             bonds += window(r[i, j]) * (
-                np.exp(big_a + d[0] - alpha * np.exp(d[1]) * r[i, j])
-                - order * np.exp(big_b + d[2] - beta * np.exp(d[3]) * r[i, j])
+                np.exp(big_a + d[0] - alpha * np.exp(d[1]) * length)
+                - order * np.exp(big_b + d[2] - beta * np.exp(d[3]) * length)
             )
             promoted += order * window(r[i, j])
         total += 0.5 * bonds - sigma * (np.sqrt(promoted + LEAST) - np.sqrt(LEAST))

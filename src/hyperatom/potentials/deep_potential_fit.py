@@ -149,6 +149,7 @@ class DeepMembers:
 
 def whitening_of(rows: Array) -> Array:
     """W with (x - mean) W of unit covariance, (n_features, n_features), for rows x of features."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
+    covariance = np.cov(rows.T, ddof=min(1, len(rows) - 1))
+    values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
     largest = values[-1] if values[-1] > 0.0 else 1.0
     return np.asarray(vectors / np.sqrt(np.maximum(values, LEAST_VARIANCE * largest)))

@@ -101,7 +101,7 @@ def _text(settings: BehlerParrinelloSettings) -> str:
 
 
 def _features(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> "Features":
-    from hyperatom.potentials.features.chebyshev_features import ChebyshevFeatures
+    from hyperatom.potentials.features.chebyshev_features import chebyshev_of
     from hyperatom.potentials.features.cutoff_functions import CutoffFunction
     from hyperatom.potentials.features.symmetry_functions import SymmetryFunctions
 
@@ -109,16 +109,8 @@ def _features(settings: BehlerParrinelloSettings, species: tuple[int, ...]) -> "
     if settings.symmetry_functions is not None:
         functions = [_function(one, settings) for one in settings.symmetry_functions]
         return SymmetryFunctions(species, functions, CutoffFunction())
-    # Weights of the species as aenet has them: -1, 1; -1, 0, 1; without zero where they are even.
-    half = len(species) // 2
-    weights = [float(k) for k in range(-half, half + 1) if k or len(species) % 2]
-    return ChebyshevFeatures(
-        species,
-        weights if len(species) > 1 else None,
-        settings.cutoff,
-        settings.radial_order,
-        angular,
-        settings.angular_order,
+    return chebyshev_of(
+        species, settings.cutoff, settings.radial_order, angular, settings.angular_order
     )
 
 

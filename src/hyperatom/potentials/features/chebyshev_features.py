@@ -104,6 +104,26 @@ class ChebyshevFeatures:
         return jnp.stack(rows[: self.radial_order + 1], axis=1) * window[:, None, :]
 
 
+def chebyshev_of(
+    species: Sequence[int],
+    radial_cutoff: float,
+    radial_order: int,
+    angular_cutoff: float,
+    angular_order: int,
+) -> ChebyshevFeatures:
+    """The features with aenet's weights of species: -1, 1; -1, 0, 1; without zero where even."""
+    half = len(species) // 2
+    weights = [float(k) for k in range(-half, half + 1) if k or len(species) % 2]
+    return ChebyshevFeatures(
+        species,
+        weights if len(species) > 1 else None,
+        radial_cutoff,
+        radial_order,
+        angular_cutoff,
+        angular_order,
+    )
+
+
 def _expansion(order: int) -> NDArray[np.float64]:
     # T_n = sum_l c_ln P_l, repeated for each m: (n_lm, order + 1).
     points, weights = np.polynomial.legendre.leggauss(order + 1)

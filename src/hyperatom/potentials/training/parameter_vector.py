@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-FIXED = ("shift", "stretch", "whitening", "series", "points", "widths")
+FIXED = ("shift", "stretch", "whitening", "series", "points", "widths", "lengths")
 """Entries that describe features rather than what is learned of them."""
 
 
