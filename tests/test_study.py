@@ -52,7 +52,7 @@ INPUT = {
         "bath": {"name": "langevin", "relaxation": 30.0},
         "time_step": 6.0,
         "equilibration": 0.6,
-        "length": 120.0,
+        "length": 240.0,
         "sample_every": 60.0,
     },
     "minima": {"frames": 4, "force": 1e-4},
@@ -157,6 +157,8 @@ def test_springs_have_the_heat_capacity_of_dulong_and_petit_by_three_routes(spri
         assert (np.abs(curve.y - harmonic) < 3.0 * curve.error).all(), way
         # The errors are not so wide that half of the kinetic part would be missed.
         assert (np.abs(curve.y - harmonic + 0.65) > 3.0 * curve.error).all(), way
+    # Of springs, paths with the same random numbers are the same but for their scale.
+    assert np.ptp(observed.curves["fluctuation"].y) > 0.01
     slope = observed.numbers["slope over all temperatures"]
     assert slope.error < 0.05
     assert abs(slope.value - harmonic) < 3.0 * slope.error
@@ -233,7 +235,7 @@ def test_an_exact_study_samples_the_reference_itself(tmp_path):
     assert observed.kind == "exact"
     harmonic = 3.0 * 3 / 4
     slope = observed.numbers["slope over all temperatures"]
-    assert slope.error < 0.4
+    assert slope.error < 0.6
     assert abs(slope.value - harmonic) < 4.0 * slope.error
     assert all("diffusion" not in name for name in found.observations)
     assert any("follow no clock" in problem for problem in found.problems)

@@ -168,7 +168,8 @@ def with_errors(
 ) -> tuple[Array, Array, Multistate]:
     """The answer of all states to `question`, its standard error, and the states joined.
 
-    Blocks of each state are left out in turn, all states at once.
+    Blocks of each state are left out in turn, state by state: samples of states are independent, so
+    that squared errors add up, and with many states the error itself is well known.
     """
     kept = [one.thinned() for one in states]
     joined = multistate(kept, thin=False)
@@ -176,15 +177,18 @@ def with_errors(
     value = np.asarray(question(joined), dtype=np.float64)
     if n_blocks < 4:
         return value, np.full(value.shape, np.nan), joined
-    replicas = []
-    for block in range(n_blocks):
-        left = []
-        for one in kept:
-            n = len(one.energies)
+    squared = np.zeros(value.shape)
+    for number, one in enumerate(kept):
+        n = len(one.energies)
+        replicas = []
+        for block in range(n_blocks):
             chosen: NDArray[np.bool_] = np.arange(n) * n_blocks // n != block
             volumes = None if one.volumes is None else one.volumes[chosen]
-            left.append(State(one.temperature, one.energies[chosen], volumes, one.pressure))
-        replicas.append(question(multistate(left, thin=False, near=joined.free_energies)))
-    table = np.stack(replicas)
-    error = np.sqrt((n_blocks - 1) * np.mean((table - table.mean(axis=0)) ** 2, axis=0))
+            left = State(one.temperature, one.energies[chosen], volumes, one.pressure)
+            states_left = [*kept[:number], left, *kept[number + 1 :]]
+            near = joined.free_energies
+            replicas.append(question(multistate(states_left, thin=False, near=near)))
+        table = np.stack(replicas)
+        squared += (n_blocks - 1) * np.mean((table - table.mean(axis=0)) ** 2, axis=0)
+    error = np.sqrt(squared)
     return value, np.where(error > 0.0, error, np.nan), joined

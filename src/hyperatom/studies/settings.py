@@ -213,9 +213,17 @@ def campaign_content(
     return {
         "configuration": {"file": file},
         "temperature": kelvin,
-        "seed": settings.seed,
+        "seed": seed_of(settings, member, kelvin),
         **parts,
     }
+
+
+def seed_of(settings: StudySettings, member: MemberSettings, kelvin: float) -> int:
+    """The seed of a run: runs of a study share no random numbers, so that errors do not add up."""
+    import numpy as np
+
+    which = settings.series.index(member), round(1.0e3 * kelvin)
+    return int(np.random.SeedSequence([settings.seed, *which]).generate_state(1)[0] >> 1)
 
 
 def learning_temperatures(settings: StudySettings, member: MemberSettings) -> tuple[float, ...]:

@@ -44,6 +44,7 @@ from hyperatom.studies.settings import (
     campaign_content,
     learning_temperatures,
     load_study_settings,
+    seed_of,
 )
 
 ATOMS = "start.extxyz"
@@ -290,7 +291,7 @@ def _motion_input(settings: StudySettings, part: Part) -> dict[str, Any]:
         "sample_every": dynamic.sample_every,
         "walkers": dynamic.walkers,
         "precision": dynamic.precision,
-        "seed": settings.seed,
+        "seed": seed_of(settings, part.member, part.kelvin),
     }
 
 
