@@ -143,7 +143,7 @@ def test_networks_differ_where_they_were_not_taught_and_go_on_where_they_ended()
         potential.settings, SPECIES, FRAMES[:9], (), energies_of_atoms(FRAMES[:9], SPECIES),
         start=potential,
     )  # fmt: skip
-    features = potential.model.atomic_energy.features
+    features = potential.model.atomic_energy.architecture.features
     own = potential.parameters["members"]
     for number in range(len(SPECIES)):
         shift, stretch = own[number]["shift"][0] + 0.3, own[number]["stretch"][0] * 1.7
