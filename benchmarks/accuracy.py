@@ -281,16 +281,17 @@ def main() -> None:
     table: Table = json.loads(kept.read_text())["details"]["scores"] if go_on else {}
     for name in arguments.sets:
         data = SETS[name]
-        scores = table.setdefault(name, {})
-        wanted = [one for one in arguments.potentials if one not in scores]
-        if wanted and not (arguments.data / data.file).is_file():
+        wanted = [one for one in arguments.potentials if one not in table.get(name, {})]
+        if not wanted:
+            continue
+        if not (arguments.data / data.file).is_file():
             print(f"{name}: {arguments.data / data.file} is missing, no figure", flush=True)
             continue
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            if wanted:
-                parts = frames_of(data, arguments.data)
-                written(folder, list(zip(("train", "validation", "test"), parts, strict=True)))
+            parts = frames_of(data, arguments.data)
+            written(folder, list(zip(("train", "validation", "test"), parts, strict=True)))
+            scores = table.setdefault(name, {})
             for potential in wanted:
                 run: Callable[..., Score] = ours if potential in OURS else theirs
                 extra = () if potential in OURS else (arguments.peers,)
