@@ -177,7 +177,7 @@ def with_errors(
     value = np.asarray(question(joined), dtype=np.float64)
     if n_blocks < 4:
         return value, np.full(value.shape, np.nan), joined
-    squared = np.zeros(value.shape)
+    squared, near = np.zeros(value.shape), joined.free_energies
     for number, one in enumerate(kept):
         n = len(one.energies)
         replicas = []
@@ -186,7 +186,6 @@ def with_errors(
             volumes = None if one.volumes is None else one.volumes[chosen]
             left = State(one.temperature, one.energies[chosen], volumes, one.pressure)
             states_left = [*kept[:number], left, *kept[number + 1 :]]
-            near = joined.free_energies
             replicas.append(question(multistate(states_left, thin=False, near=near)))
         table = np.stack(replicas)
         squared += (n_blocks - 1) * np.mean((table - table.mean(axis=0)) ** 2, axis=0)

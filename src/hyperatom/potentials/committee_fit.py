@@ -20,6 +20,7 @@ from hyperatom.potentials.family import FitResult, FitStep, FitTask, LabelledFra
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_errors import frame_errors, left_by
 from hyperatom.potentials.member_spread import (
+    member_of,
     number_of,
     spread_errors,
     spread_knowledge,
@@ -101,6 +102,12 @@ class Architecture(Protocol):
     def rest(self, tree: Any, constants: Array) -> Any:
         """Where the prior holds the parameters of a member that starts from `tree`."""
         ...
+
+
+def members_of_start(start: FittedPotential, n_members: int) -> list[Any]:
+    """The trees of the first `n_members` of a committee, from which a fit starts."""
+    members = start.parameters["members"]
+    return [member_of(members, number) for number in range(n_members)]
 
 
 class CommitteeEnergy:

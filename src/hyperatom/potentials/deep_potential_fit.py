@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.potentials.behler_parrinello import network_sums
-from hyperatom.potentials.committee_fit import Stacks, each_member
+from hyperatom.potentials.committee_fit import Stacks, each_member, members_of_start
 from hyperatom.potentials.family import FitTask
 from hyperatom.potentials.features.deep_embedding import DeepEmbedding
-from hyperatom.potentials.member_spread import member_of
 from hyperatom.potentials.network_fit import (
     at_rest,
     element_networks,
@@ -79,8 +78,7 @@ class DeepMembers:
     def starts(self, task: FitTask, stacks: Stacks, noise: Noise) -> list[Any]:
         """Random embeddings and networks, or the members of the task's start."""
         if task.start is not None:
-            members = task.start.parameters["members"]
-            return [member_of(members, number) for number in range(task.settings.members)]
+            return members_of_start(task.start, task.settings.members)
         seen = [real_inputs([stack])[0] for stack in stacks]
         inverse = np.concatenate([self._inverse_distances(vectors) for vectors in seen])
         scale = {

@@ -88,9 +88,14 @@ def network_tree(
 def at_rest(networks: Sequence[Any], constants: Array) -> list[Any]:
     """The networks, silent: atoms of constant energy, `constants` (n_species,) in eV."""
     return [
-        {**own, "layers": [(0.0 * w, 0.0 * b) for w, b in own["layers"]], "offset": constant}
-        for own, constant in zip(networks, constants, strict=True)
+        {**own, "offset": constant}
+        for own, constant in zip(silenced(networks), constants, strict=True)
     ]
+
+
+def silenced(networks: Sequence[Any]) -> list[Any]:
+    """The networks with all weights and biases zero."""
+    return [{**own, "layers": [(0.0 * w, 0.0 * b) for w, b in own["layers"]]} for own in networks]
 
 
 def real_inputs(stacks: Sequence[Batch]) -> tuple[Array, NDArray[np.int64]]:

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from hyperatom.potentials.behler_parrinello import Features
 from hyperatom.potentials.bond_order import PARAMETERS, BondOrderEnergy
-from hyperatom.potentials.committee_fit import Stacks, each_member
+from hyperatom.potentials.committee_fit import Stacks, each_member, members_of_start
 from hyperatom.potentials.deep_potential_fit import whitening_of
 from hyperatom.potentials.family import FitTask
-from hyperatom.potentials.member_spread import member_of
-from hyperatom.potentials.network_fit import real_inputs
+from hyperatom.potentials.network_fit import real_inputs, silenced
 from hyperatom.potentials.readouts.networks import random_network
 from hyperatom.potentials.training.local_terms import DirectTerms
 from hyperatom.potentials.training.parameter_vector import FIXED, ParameterVector
@@ -83,8 +82,7 @@ class AdaptedBonds:
     def starts(self, task: FitTask, stacks: Stacks, noise: Noise) -> list[Any]:
         """The bonds that fit best, under silent random networks; or the members of the start."""
         if task.start is not None:
-            members = task.start.parameters["members"]
-            return [member_of(members, number) for number in range(task.settings.members)]
+            return members_of_start(task.start, task.settings.members)
         scaling = self._scaling(some_of(stacks, ENOUGH_FEATURES))
         bonds = self._bonds(task, some_of(stacks, ENOUGH_BONDS), noise, scaling)
         return [
@@ -104,13 +102,7 @@ class AdaptedBonds:
     def rest(self, tree: Any, constants: Array) -> Any:
         """The bonds as they start, networks silent."""
         del constants
-        return {
-            **tree,
-            "networks": [
-                {**own, "layers": [(0.0 * w, 0.0 * b) for w, b in own["layers"]]}
-                for own in tree["networks"]
-            ],
-        }
+        return {**tree, "networks": silenced(tree["networks"])}
 
     def _scaling(self, stacks: Stacks) -> list[tuple[Array, Array]]:
         rows, kinds = [], []

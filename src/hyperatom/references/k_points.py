@@ -1,10 +1,12 @@
 """Meshes of k-points: Gamma-centred, chosen once, never by the symmetry of a configuration."""
 
+from typing import Any
+
 import numpy as np
 
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
-from hyperatom.references.engine_preset import Mesh
+from hyperatom.references.engine_preset import Keywords, Mesh, Prepare
 
 SPACING = 0.3
 """Å^-1 (2 pi included); distance of k-points where the input names no mesh."""
@@ -40,6 +42,20 @@ def require_gamma(engine: str, wanted: Mesh | None) -> None:
             f"{engine} knows the Gamma point alone, and the input asks for k_points {[*wanted]}.",
             "Repeat the cell instead and take the key away, or choose another engine.",
         )
+
+
+def gamma_alone(engine: str) -> Prepare:
+    """Keywords as they are, of an engine that has Gamma alone; raises as `require_gamma` does."""
+
+    def prepare(
+        keywords: Keywords,
+        configuration: Configuration,  # noqa: ARG001
+        mesh: Mesh | None,
+    ) -> dict[str, Any]:
+        require_gamma(engine, mesh)
+        return dict(keywords)
+
+    return prepare
 
 
 def require_periodic(engine: str, configuration: Configuration) -> None:

@@ -5,22 +5,11 @@ to within its errors only; as a reference it is exact for itself. PyTorch may wa
 its own: `reference: {calculator: sevennet, python: /path/to/bin/python}`.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from hyperatom.configuration import Configuration
-from hyperatom.references.engine_preset import EnginePreset, Keywords, Mesh
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.installation import missing_package
-from hyperatom.references.k_points import require_gamma
-
-
-def _prepare(
-    keywords: Keywords,
-    configuration: Configuration,  # noqa: ARG001
-    mesh: Mesh | None,
-) -> dict[str, Any]:
-    require_gamma("sevennet", mesh)
-    return dict(keywords)
-
+from hyperatom.references.k_points import gamma_alone
 
 PRESETS: Final = (
     EnginePreset(
@@ -38,6 +27,6 @@ PRESETS: Final = (
         install="python3 -m venv sevennet && sevennet/bin/pip install sevenn ase; "
         "then reference: {python: /path/to/sevennet/bin/python}",
         missing=missing_package("sevenn"),
-        prepare=_prepare,
+        prepare=gamma_alone("sevennet"),
     ),
 )

@@ -5,23 +5,13 @@ alone, not of the path of the self-consistency. The second attempt mixes more ca
 which changes the way to the converged energy, not the energy.
 """
 
-from typing import Any, Final
+from typing import Final
 
-from hyperatom.configuration import Configuration
-from hyperatom.references.engine_preset import EnginePreset, Keywords, Mesh
+from hyperatom.references.engine_preset import EnginePreset
 from hyperatom.references.installation import missing_package
-from hyperatom.references.k_points import require_gamma
+from hyperatom.references.k_points import gamma_alone
 
 _CAUTIOUS = {"max_iterations": 2000, "mixer_damping": 0.1}
-
-
-def _prepare(
-    keywords: Keywords,
-    configuration: Configuration,  # noqa: ARG001
-    mesh: Mesh | None,
-) -> dict[str, Any]:
-    require_gamma("tblite", mesh)
-    return dict(keywords)
 
 
 def _preset(name: str, method: str, citation: str, doi: str) -> EnginePreset:
@@ -38,7 +28,7 @@ def _preset(name: str, method: str, citation: str, doi: str) -> EnginePreset:
         basis="atomic orbitals that move with the atoms; Gamma point alone",
         install="pip install tblite",
         missing=missing_package("tblite"),
-        prepare=_prepare,
+        prepare=gamma_alone("tblite"),
     )
 
 
