@@ -1,10 +1,11 @@
 """Four walkers at once against four one after the other: the same chains, in what time?
 
-    python benchmarks/walkers.py [--proposals 6] [--repeat 1]
+    python benchmarks/walkers.py [--proposals 6] [--repeat 2]
 
-Alpha-quartz (9 atoms a cell, GFN1-xTB), one campaign from learning to its averages, three times:
-with one thread and one engine, with as many as there are cores, and with labels asked for ahead of
-need.
+Alpha-quartz (9 atoms a cell, 72 unless told otherwise, GFN1-xTB), one campaign from learning to its
+averages, three times: with one thread and one engine, with as many as there are cores, and with
+labels asked for ahead of need. One cell alone is too small a system: XLA spreads its paths over the
+cores of a single walker, too, and much of its time is Python's.
 
 | figure                          | meaning                                                        |
 |---------------------------------|----------------------------------------------------------------|
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--proposals", type=int, default=6, help="of each walker")
     parser.add_argument("--calls", type=int, default=16, help="of learning")
     parser.add_argument("--length", type=float, default=200.0, help="fs")
-    parser.add_argument("--repeat", type=int, default=1, help="cells of 9 atoms, each way")
+    parser.add_argument("--repeat", type=int, default=2, help="cells of 9 atoms, each way")
     given = parser.parse_args()
     cores = os.cpu_count() or 1
     size = {
