@@ -13,7 +13,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.contracts import Ensemble, Proposed
 from hyperatom.evaluation import Evaluation
 from hyperatom.sampling.canonical import Canonical
-from hyperatom.sampling.guide_ladder import Between, BothLevels
+from hyperatom.sampling.guide_ladder import Between
 from hyperatom.sampling.metropolis import ChainState
 from hyperatom.sampling.replica_exchange import Exchange, ReplicaExchange, Round, Rung
 from targets import isolated
@@ -123,8 +123,8 @@ SHARES = (0.0, 0.3, 0.6, 1.0)
 def share_ladder() -> ReplicaExchange:
     ensemble = Canonical(300.0, fixed_centre_of_mass=False)
     move = Along(1.9)
-    rungs = [Rung(f"lambda = {share}", Between(ensemble, share), move) for share in SHARES]
-    return ReplicaExchange(rungs, BothLevels(DEEP, SHALLOW), moves=2)
+    rungs = [Rung(f"lambda = {share}", Between(ensemble, share, SHALLOW), move) for share in SHARES]
+    return ReplicaExchange(rungs, DEEP, moves=2)
 
 
 @case("ladder from a shallow guide to a reference with a high barrier")

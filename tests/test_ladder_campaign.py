@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cases_exchange import BURN_IN, DEEP, Along, moment
+from cases_exchange import BURN_IN, DEEP, SHALLOW, Along, moment
 from exact_rows import assert_all_within, rows_of
 from hyperatom.analysis.heat_capacity import HeatCapacity
 from hyperatom.campaign.assembly import create
@@ -19,6 +19,7 @@ from hyperatom.errors import InputError
 from hyperatom.report.collect import collect
 from hyperatom.report.page import render
 from hyperatom.report.samples import run_samples
+from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.metropolis import ChainState
 from stepped_campaign import stepper
 from targets import isolated
@@ -39,6 +40,9 @@ produce: {proposals: 12}
 TEMPERATURES = (300.0, 600.0, 1200.0, 2400.0)
 
 
+LARGE = "configuration: {crystal: aluminium, repeat: [4, 4, 4]}\n"
+
+
 class Wells:
     """Two wells, six k_BT (300 K) deep, as an engine."""
 
@@ -51,13 +55,13 @@ class Wells:
         pass
 
 
-def walk(folder: Path, seed: int, n_rounds: int) -> np.ndarray:
+def walk(folder: Path, seed: int, n_rounds: int, rungs: str, moves: list[Along]) -> np.ndarray:
     """x of every rung, (n_rounds, n_rungs), by a campaign's own steps from the wrong well."""
     folder.mkdir()
-    more = f"ladder: {{temperatures: {list(TEMPERATURES[1:])}}}\nseed: {seed}\n"
+    more = f"ladder: {{{rungs}}}\nseed: {seed}\n"
     steps = stepper(folder, Wells(), isolated([[1.0, 0.0, 0.0]], [1.0]), more, temperature=300)
-    ladder = Ladder(seed, steps.ensembles)
-    moves = [Along(0.4 * temperature / 300.0) for temperature in TEMPERATURES]
+    steps.freeze(SHALLOW)
+    ladder = Ladder(steps)
     states = [ChainState(steps.start, steps.reference.evaluate(steps.start))] * len(moves)
     x = []
     for number in range(1, n_rounds + 1):
@@ -76,13 +80,30 @@ def walk(folder: Path, seed: int, n_rounds: int) -> np.ndarray:
 
 def test_each_rung_samples_its_own_ensemble_exactly(tmp_path):
     """At 300 K no move crosses the barrier: what is there has come down the ladder."""
-    found = [walk(tmp_path / str(seed), seed, 700)[BURN_IN:] for seed in (1, 2, 3)]
+    rungs = f"temperatures: {list(TEMPERATURES[1:])}"
+    moves = [Along(0.4 * temperature / 300.0) for temperature in TEMPERATURES]
+    found = [walk(tmp_path / str(s), s, 700, rungs, moves)[BURN_IN:] for s in (1, 2, 3)]
     assert all((x[:, 0] < 0.0).any() and (x[:, 0] > 0.0).any() for x in found)
     rows = []
     for k, temperature in enumerate(TEMPERATURES):
         for power in (1, 2, 3):
             series = [x[:, k] ** power for x in found]
             rows += rows_of(f"x^{power} at {temperature:g} K", series, moment(power, temperature))
+    assert_all_within(rows)
+
+
+def test_each_rung_between_guide_and_reference_is_exact(tmp_path):
+    """The guide is wrong about barrier, depth and place of both wells; steps are short of them."""
+    shares = [1.0, 0.6, 0.3, 0.0]
+    moves = [Along(0.5)] * len(shares)
+    rungs = f"lambdas: {shares[1:]}"
+    found = [walk(tmp_path / str(s), s, 1200, rungs, moves)[BURN_IN:] for s in (1, 2, 3)]
+    assert all((x[:, 0] < 0.0).any() and (x[:, 0] > 0.0).any() for x in found)
+    rows = []
+    for k, share in enumerate(shares):
+        for power in (1, 2, 3):
+            series = [x[:, k] ** power for x in found]
+            rows += rows_of(f"x^{power} at lambda {share}", series, moment(power, 300.0, share))
     assert_all_within(rows)
 
 
@@ -224,10 +245,50 @@ def test_rungs_may_differ_in_pressure(tmp_path):
     assert [run_samples(path, rung)[1].pressure for rung in range(3)] == [0.0, 4.0, 8.0]
 
 
+def test_a_ladder_between_guide_and_reference_goes_on_bit_for_bit(tmp_path):
+    path, other = tmp_path / "run", tmp_path / "other"
+    text = INPUT.replace("{temperatures: [420, 600]}", "{lambdas: [0.5, 0]}")
+    for each in (path, other):
+        create(text, Path("input.yaml"), each)
+    go(path, StopsAt())
+    for phase, count in (("probe", 1), ("produce", 4), ("produce", 9)):
+        with pytest.raises(Stopped):
+            go(other, StopsAt(phase, count))
+    go(other, StopsAt())
+    assert content(path) == content(other)
+    before = {(step.walker, step.number + 1): step.state_energy for step in steps_of(path)}
+    shares = {"learn": (1.0, 1.0, 1.0), "probe": (1.0, 1.0, 1.0), "produce": (1.0, 0.5, 0.0)}
+    for step in steps_of(path):
+        if step.log_acceptance is None or "guide_energy_after" not in step.record:
+            continue
+        share = shares[step.phase][step.walker]
+        of_guide = step.record["guide_energy_after"] - step.record["guide_energy_before"]
+        of_reference = step.proposed_energy - before[step.walker, step.number]
+        rise = share * of_reference + (1.0 - share) * of_guide
+        expected = step.log_ratio - rise / Canonical(300.0).thermal_energy
+        assert step.log_acceptance == pytest.approx(expected, abs=1e-7)
+    checks = {check.name: check for check in verify(path).checks}
+    assert checks["decisions"].passed
+    assert checks["decisions"].numbers["exchanges"] > 6
+    assert checks["paths"].passed
+    data = collect(path)
+    assert [rung.name for rung in data.ladder.rungs] == [
+        "300 K", "300 K, lambda 0.5", "300 K, lambda 0",
+    ]  # fmt: skip
+    assert "between the frozen guide (0) and the reference (1)" in render(data)
+    with pytest.raises(InputError, match="lies between guide and reference"):
+        run_samples(path, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("ladder: {temperatures: [900]}\nconfiguration: {crystal: aluminium, repeat: [4, 4, 4]}",
+        (LARGE + "ladder: {temperatures: [900, 900], lambdas: [1, 0.5]}",
+         r"300 K and 900 K do not overlap \(gap 1 of the ladder\)"),
+        ("ladder: {lambdas: [0.5, 1.5]}", "lambdas"),
+        ("ladder: {lambdas: [0.5], temperatures: [420, 600]}", "found 2 temperatures, 1 lambdas"),
+        ("ladder: {lambdas: [1, 0.5]}", "Gap 1 of the ladder"),
+        (LARGE + "ladder: {temperatures: [900]}",
          r"300 K and 900 K do not overlap \(gap 1 of the ladder\)"),
         ("ladder: {temperatures: [420, 300]}\nbeads: 4", "'beads' does not go with a 'ladder'"),
         ("ladder: {temperatures: [300]}", "gap 1|Gap 1"),

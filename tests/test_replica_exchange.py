@@ -29,7 +29,7 @@ from hyperatom.analysis.ladder import (
 from hyperatom.errors import InputError
 from hyperatom.sampling.canonical import Canonical
 from hyperatom.sampling.displacement import Displacement
-from hyperatom.sampling.guide_ladder import Between, BothLevels
+from hyperatom.sampling.guide_ladder import Between
 from hyperatom.sampling.metropolis import ChainState
 from hyperatom.sampling.replica_exchange import (
     Exchange,
@@ -66,10 +66,12 @@ def test_the_log_acceptance_is_that_of_temperatures_and_of_couplings() -> None:
     found = exchange_log_acceptance(one, other, cold, hot)
     beta = 1.0 / cold.thermal_energy - 1.0 / hot.thermal_energy
     assert found == pytest.approx(beta * (one.evaluation.energy - other.evaluation.energy))
-    both = BothLevels(DEEP, cases_exchange.SHALLOW)
-    states = [ChainState(s.configuration, both.evaluate(s.configuration)) for s in (one, other)]
-    deviations = [s.evaluation.energy - s.evaluation.guide_energy for s in states]
-    found = exchange_log_acceptance(*states, Between(cold, 0.2), Between(cold, 0.7))
+    guide = cases_exchange.SHALLOW
+    deviations = [
+        s.evaluation.energy - guide.evaluate(s.configuration).energy for s in (one, other)
+    ]
+    rungs = Between(cold, 0.2, guide), Between(cold, 0.7, guide)
+    found = exchange_log_acceptance(one, other, *rungs)
     expected = (0.2 - 0.7) * (deviations[0] - deviations[1]) / cold.thermal_energy
     assert found == pytest.approx(expected)
 
@@ -189,10 +191,7 @@ def test_plain_words() -> None:
     with pytest.raises(InputError, match="ladder of 1 rungs"):
         ReplicaExchange([rung], DEEP)
     with pytest.raises(InputError, match=r"share of 1\.2"):
-        Between(Canonical(300.0), 1.2)
-    state = chain_state(0.5)
-    with pytest.raises(InputError, match="needs both energies"):
-        Between(Canonical(300.0), 0.5).log_density(state.configuration, state.evaluation)
+        Between(Canonical(300.0), 1.2, DEEP)
     with pytest.raises(InputError, match="no ladder from 900 K to 300 K"):
         choose_temperatures(900.0, 300.0, 21)
     assert rows_of("x", [np.zeros(3)], 0.0)[0].z == 0.0

@@ -63,12 +63,17 @@ def choose_temperatures(
     return [float(t) for t in np.geomspace(lowest, highest, n_gaps + 1)]
 
 
-def require_overlap(temperatures: Sequence[float], degrees: float, least: float = LEAST) -> None:
-    """Raises `InputError` where two neighbouring temperatures (K) do not overlap, naming them."""
-    for k, (one, other) in enumerate(pairwise(temperatures)):
+def require_overlap(
+    temperatures: Sequence[float], degrees: float, least: float = LEAST, first: int = 1
+) -> None:
+    """Raises `InputError` where two neighbouring temperatures (K) do not overlap, naming them.
+
+    `first` is the number of the first gap, for people.
+    """
+    for gap, (one, other) in enumerate(pairwise(temperatures), start=first):
         if not one > 0.0 or not other > 0.0 or one == other:
             raise InputError(
-                f"Gap {k + 1} of the ladder, from {one:g} K to {other:g} K, is none.",
+                f"Gap {gap} of the ladder, from {one:g} K to {other:g} K, is none.",
                 "Give different positive temperatures.",
             )
         expected = expected_exchange(one, other, degrees)
@@ -77,7 +82,7 @@ def require_overlap(temperatures: Sequence[float], degrees: float, least: float 
             between = choose_temperatures(low, high, degrees)[1:-1]
             listed = ", ".join(f"{t:.0f}" for t in between)
             raise InputError(
-                f"The temperatures {one:g} K and {other:g} K do not overlap (gap {k + 1} of the "
+                f"The temperatures {one:g} K and {other:g} K do not overlap (gap {gap} of the "
                 f"ladder): with {degrees:g} degrees of freedom an exchange between them would be "
                 f"accepted with probability {expected:.1g}.",
                 f"Put {len(between)} more between them: {listed} K.",

@@ -69,7 +69,7 @@ class Campaign:
     def __post_init__(self) -> None:
         self.stepper = Stepper(self.settings, self.start, self.reference, self.cheap)
         self.ensemble = self.stepper.ensemble
-        self.ladder = Ladder(self.settings.seed, self.stepper.ensembles)
+        self.ladder = Ladder(self.stepper)
         self.walkers = range(self.settings.chains)
         self.schedule = Schedule(self.settings, self.start.n_atoms)
         self._taught = -1
@@ -286,6 +286,7 @@ class Campaign:
         end = first + self.settings.produce.proposals
         if len(self.settings.rungs) > 1:
             # Who exchanges waits for the others.
+            self.stepper.freeze(self.frozen_path().guide)
             self._go_on(pool, "produce", end)
             return
         (move,) = self.frozen_moves()

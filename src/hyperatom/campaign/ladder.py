@@ -3,12 +3,16 @@
 A ladder has one chain at each rung; the chains of one ladder follow one another. A round is one
 step of every chain, then exchanges: sampled is the product of the ensembles of all rungs, so at
 each rung its own ensemble of the reference exactly (`sampling/replica_exchange.py`). An exchange
-asks for no energy. Its numbers are kept with the steps of both chains, in the `exchange` of their
-records, and the state after these steps is that after the exchange.
+asks the reference for no energy. Its numbers are kept with the steps of both chains, in the
+`exchange` of their records, and the state after these steps is that after the exchange.
+
+Rungs between guide and reference (`sampling/guide_ladder.py`) lie there in production alone, when
+the guide has stopped to change; until then they are further chains of the reference.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,8 +20,7 @@ from hyperatom.analysis.ladder import Gap, RoundTrips, count_round_trips, measur
 from hyperatom.analysis.ladder import require_overlap as require_overlap_of
 from hyperatom.campaign.chain_store import Step
 from hyperatom.campaign.settings import Settings
-from hyperatom.campaign.stepping import Moved
-from hyperatom.contracts import Ensemble
+from hyperatom.campaign.stepping import Moved, Stepper
 from hyperatom.sampling.replica_exchange import Exchange, exchange, follow_walkers
 
 STREAM = 2
@@ -26,24 +29,24 @@ STREAM = 2
 
 @dataclass(frozen=True)
 class Ladder:
-    """The exchanges of all ladders of a campaign, between the `ensembles` of their rungs."""
+    """The exchanges of all ladders of a campaign, whose steps the `stepper` makes."""
 
-    seed: int
-    ensembles: Sequence[Ensemble]
+    stepper: Stepper
 
     def exchanged(self, moved: Sequence[Moved], number: int) -> list[Moved]:
         """What the chains hold after the exchanges of round `number`; unchanged for one rung."""
-        size = len(self.ensembles)
+        size = len(self.stepper.ensembles)
         if size == 1:
             return list(moved)
         ladders = [moved[first : first + size] for first in range(0, len(moved), size)]
         return [one for k, own in enumerate(ladders) for one in self._exchanged(own, k, number)]
 
     def _exchanged(self, moved: Sequence[Moved], ladder: int, number: int) -> list[Moved]:
-        rng = np.random.default_rng([self.seed, ladder, number, STREAM])
+        rng = np.random.default_rng([self.stepper.settings.seed, ladder, number, STREAM])
         steps = [step for _, step, _ in moved]
+        ensembles = self.stepper.sampled(steps[0].phase)
         before = [state for state, _, _ in moved]
-        states, exchanges = exchange(before, self.ensembles, number % 2, rng)
+        states, exchanges = exchange(before, ensembles, number % 2, rng)
         for one in exchanges:
             low, high = steps[one.gap : one.gap + 2]
             held = (high, low) if one.accepted else (low, high)
@@ -111,8 +114,10 @@ def exchanges_of(steps: Sequence[Step]) -> list[list[Exchange]]:
 def require_overlap(settings: Settings, n_atoms: int) -> None:
     """Raise `InputError` where neighbouring temperatures are too far apart for so many atoms.
 
-    Judged for a harmonic crystal; rungs that differ in pressure are judged by a run alone.
+    Judged for a harmonic crystal; a gap across which pressure or share change is judged by a run
+    alone.
     """
-    pairs = zip(settings.rungs, settings.rungs[1:], strict=False)
-    if all(one.pressure == other.pressure for one, other in pairs):
-        require_overlap_of([rung.temperature for rung in settings.rungs], 3.0 * n_atoms - 3.0)
+    for number, (one, other) in enumerate(pairwise(settings.rungs), start=1):
+        if (one.pressure, one.share) == (other.pressure, other.share):
+            pair = [one.temperature, other.temperature]
+            require_overlap_of(pair, 3.0 * n_atoms - 3.0, first=number)

@@ -16,6 +16,7 @@ from hyperatom.section import Section
 Repeat = Annotated[int, Field(ge=1, le=100)]
 Temperature = Annotated[float, Field(gt=0, le=1.0e5)]
 Pressure = Annotated[float, Field(ge=-100, le=1.0e5)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ConfigurationSettings(Section):
@@ -163,27 +164,43 @@ class LadderSettings(Section):
     pressures: tuple[Pressure, ...] | None = Field(
         None, description="GPa; of these rungs; null: 'pressure' for all of them"
     )
+    lambdas: tuple[Share, ...] | None = Field(
+        None,
+        max_length=64,
+        description="shares of the reference at these rungs, 0: the guide alone; null: 1 for all",
+    )
 
     @model_validator(mode="after")
-    def _as_many_pressures(self) -> Self:
-        if self.pressures is not None and len(self.pressures) != len(self.temperatures):
+    def _as_many_of_each(self) -> Self:
+        counts = {
+            "temperatures": len(self.temperatures) or None,
+            "lambdas": None if self.lambdas is None else len(self.lambdas),
+            "pressures": None if self.pressures is None else len(self.pressures),
+        }
+        given = {name: count for name, count in counts.items() if count is not None}
+        if len(set(given.values())) > 1 or list(given) == ["pressures"]:
             raise ValueError(
-                f"give as many 'pressures' ({len(self.pressures)}) as 'temperatures' "
-                f"({len(self.temperatures)}): each rung has one of both"
+                "give as many 'pressures' and 'lambdas' as 'temperatures': each rung has one of "
+                f"each (found {', '.join(f'{count} {name}' for name, count in given.items())})"
             )
         return self
 
 
 @dataclass(frozen=True)
 class Rung:
-    """What is held at a rung: `temperature` in K, `pressure` in GPa, None where the cell is."""
+    """What is held at a rung: `temperature` in K, `pressure` in GPa, None where the cell is.
+
+    `share` is that of the reference in what is sampled, the rest the frozen guide's.
+    """
 
     temperature: float
     pressure: float | None
+    share: float = 1.0
 
     def __str__(self) -> str:
         pressure = "" if self.pressure is None else f", {self.pressure:g} GPa"
-        return f"{self.temperature:g} K{pressure}"
+        share = "" if self.share == 1.0 else f", lambda {self.share:g}"
+        return f"{self.temperature:g} K{pressure}{share}"
 
 
 class LearnSettings(Section):
@@ -325,10 +342,13 @@ class Settings(Section):
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """What is held at each rung of a ladder; the first, or only, is the ensemble asked for."""
-        above = self.ladder.temperatures
-        pressures = self.ladder.pressures or (self.pressure,) * len(above)
+        ladder = self.ladder
+        above = len(ladder.temperatures or ladder.lambdas or ())
+        temperatures = ladder.temperatures or (self.temperature,) * above
+        pressures = ladder.pressures or (self.pressure,) * above
+        shares = ladder.lambdas or (1.0,) * above
         first = Rung(self.temperature, self.pressure)
-        return (first, *map(Rung, above, pressures))
+        return (first, *map(Rung, temperatures, pressures, shares))
 
     @property
     def chains(self) -> int:

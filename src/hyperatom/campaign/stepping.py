@@ -1,6 +1,7 @@
 """One step of one walker: propose, judge, and write down every number that was used."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,12 @@ from hyperatom.campaign.noise import penalty_of, require_agreement
 from hyperatom.campaign.settings import Settings
 from hyperatom.campaign.states import States, mean_over_copies, ring_of
 from hyperatom.configuration import Configuration
-from hyperatom.contracts import Proposal, Proposed
+from hyperatom.contracts import Ensemble, Guide, Proposal, Proposed
 from hyperatom.errors import ReferenceFailure
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.stored import StoredReference
 from hyperatom.sampling.delayed_acceptance import Screened
+from hyperatom.sampling.guide_ladder import Between
 from hyperatom.sampling.guided_trajectory import PathEnsemble
 from hyperatom.sampling.metropolis import ChainState, Transition, metropolis
 from hyperatom.sampling.prefetch import Prefetch
@@ -45,6 +47,7 @@ class Stepper:
     def __post_init__(self) -> None:
         rungs = range(len(self.settings.rungs))
         self.ensembles = [ensemble_of(self.settings, self.start, rung) for rung in rungs]
+        self._produced: Sequence[Ensemble] | None = None
         self.penalty = penalty_of(self.settings)
         self.states = States(self.reference.store, self.start)
 
@@ -117,7 +120,7 @@ class Stepper:
         else:
             proposed, rng, spent_guide = ahead.propose(number, state.configuration)
         timed = _Timed(self.reference, who)
-        ensemble = self.ensemble_of(walker)
+        ensemble = self.sampled(phase)[walker % len(self.ensembles)]
         after, transition = metropolis(state, proposed, timed, ensemble, rng, self.penalty)
         if ahead is not None:
             ahead.settle(transition)
@@ -178,8 +181,22 @@ class Stepper:
         return self.ensembles[0]
 
     def ensemble_of(self, walker: int) -> PathEnsemble:
-        """What a chain samples."""
+        """What a chain's trajectories move in: the reference's ensemble at its rung."""
         return self.ensembles[walker % len(self.ensembles)]
+
+    def freeze(self, guide: Guide) -> None:
+        """Rungs between guide and reference lie between this guide and the reference."""
+        self._produced = [
+            ensemble if rung.share == 1.0 else Between(ensemble, rung.share, guide)
+            for ensemble, rung in zip(self.ensembles, self.settings.rungs, strict=True)
+        ]
+
+    def sampled(self, phase: Phase) -> Sequence[Ensemble]:
+        """What each rung samples: before production, while the guide changes, the reference's."""
+        if phase != "produce" or all(rung.share == 1.0 for rung in self.settings.rungs):
+            return self.ensembles
+        assert self._produced is not None, "the guide is not frozen"
+        return self._produced
 
     # -- the cheap engine of a pair ------------------------------------------------------------
 

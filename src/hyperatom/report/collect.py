@@ -357,6 +357,11 @@ def _distribution(settings: Settings, start: Configuration, weighed: bool) -> st
             f" It is the first of the {len(settings.rungs)} rungs of a ladder, each of which "
             "samples its own ensemble exactly; neighbours exchange what they hold."
         )
+    if any(rung.share < 1.0 for rung in settings.rungs):
+        ensemble += (
+            " Rungs with a lambda lie between the frozen guide (0) and the reference (1); the "
+            "energies told of them are the reference's all the same."
+        )
     if weighed:
         return (
             f"{ensemble} What was sampled is the ensemble of the frozen guide; each sample has the "

@@ -14,7 +14,7 @@ from hyperatom.campaign.noise import unbiased_energy
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import load_settings
 from hyperatom.campaign.weighing import log_weights
-from hyperatom.errors import RunDirectoryError
+from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.frames import Frames
 from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
@@ -75,10 +75,17 @@ def run_samples(path: Path, rung: int = 0) -> tuple[Trajectory, Held]:
     Where samples of the guide were weighed, these, with their weights. Of a ladder what one `rung`
     sampled, from 0.
 
-    Raises `RunDirectoryError` where production has not begun, and `InputError` for no such rung.
+    Raises `RunDirectoryError` where production has not begun, and `InputError` for no such rung, or
+    one between guide and reference.
     """
     directory = RunDirectory.open(path, lock=False)
     settings = load_settings(directory.input_text, str(directory.file("input.yaml")))
+    if 0 <= rung < len(settings.rungs) and settings.rungs[rung].share < 1.0:
+        raise InputError(
+            f"Rung {rung} of {path} ({settings.rungs[rung]}) lies between guide and reference: "
+            "averages over what it samples are not those of the reference.",
+            f"Analyse the first rung: {path}.",
+        )
     start = load_configuration(directory.file("start.npz"))
     walkers = produced_steps(directory, rung)
     keys = tuple(
