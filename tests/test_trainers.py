@@ -1,5 +1,7 @@
 """Trainers: known minima, networks of a Morse set, committees, and training that was killed."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +19,7 @@ from hyperatom.potentials.training.levenberg_marquardt import (
 from hyperatom.potentials.training.losses import squared_loss
 from hyperatom.potentials.training.parameter_vector import ParameterVector
 from hyperatom.potentials.training.problem import Noise, TrainingProblem
-from hyperatom.potentials.training.training import Schedule, train
+from hyperatom.potentials.training.training import Look, Schedule, train
 from training_case import linear_terms, linear_tree, morse_labels, network_terms, network_tree
 
 NOISE = Noise(energy=0.01, forces=0.1, virial=0.1)
@@ -145,7 +147,7 @@ def test_members_of_a_committee_are_what_they_are_alone(network, committee):
     problem, training, validation, start = network
     trainer, _, _, together = committee
     alone = train(problem, trainer, start[1:2], training, validation, Schedule(3, 1000))
-    np.testing.assert_allclose(alone.history[:, 0, :4], together.history[:3, 1, :4], rtol=1e-7)
+    np.testing.assert_allclose(alone.history[:, 0, :5], together.history[:3, 1, :5], rtol=1e-7)
 
 
 def test_training_that_was_killed_goes_on_bit_for_bit(network, committee, tmp_path):
@@ -156,7 +158,7 @@ def test_training_that_was_killed_goes_on_bit_for_bit(network, committee, tmp_pa
     train(*arguments, Schedule(epochs // 3, 1000), checkpoint=place)
     resumed = train(*arguments, Schedule(epochs, 1000), checkpoint=place)
     np.testing.assert_array_equal(resumed.vectors, whole.vectors)
-    np.testing.assert_array_equal(resumed.history[..., :4], whole.history[..., :4])
+    np.testing.assert_array_equal(resumed.history[..., :5], whole.history[..., :5])
 
 
 def test_a_wrong_checkpoint_is_refused(network, tmp_path):
@@ -179,7 +181,7 @@ def test_patience_and_progress(network):
     trainer = LimitedMemoryBFGS()
     trained = train(problem, trainer, start, training, validation, schedule, progress=lines.append)
     for member, epoch in enumerate(trained.epochs):
-        losses = trained.history[:, member, 3]
+        losses = trained.history[:, member, 4]
         ended = min(epoch + 5, len(losses))
         assert trained.losses[member] == losses[:ended].min()
     assert lines[0].epoch == 5
@@ -208,3 +210,28 @@ def test_a_search_meets_the_strong_wolfe_conditions():
                 break
         assert found.value <= value + 1e-4 * found.length * begun.slope
         assert abs(found.slope) <= 0.9 * abs(begun.slope)
+
+
+def test_one_configuration_far_off_does_not_decide_alone(network):
+    """The robust loss is the mean of log(1 + L) over configurations, each judged alone."""
+    problem, _, validation, start = network
+    look = Look(problem)
+    vectors = start[:1]
+    found = look.errors(vectors, validation)
+    of_each = []
+    for stack in validation:
+        for place in np.argwhere(np.asarray(stack.weight) > 0.0):
+            batch, row = (int(one) for one in place)
+            alone = np.zeros_like(stack.weight)
+            alone[batch, row] = 1.0
+            atoms = alone[..., None] * np.asarray(stack.member)
+            masked = replace(
+                stack,
+                weight=np.asarray(stack.weight) * alone,
+                virial_weight=np.asarray(stack.virial_weight) * alone,
+                force_weight=np.asarray(stack.force_weight) * atoms.sum(axis=1),
+            )
+            of_each.append(float(look.errors(vectors, (masked,)).loss[0]))
+    assert len(of_each) > 2
+    assert max(of_each) > 1.5 * min(of_each)
+    assert found.robust[0] == pytest.approx(np.mean(np.log1p(of_each)), rel=1e-6)

@@ -1,12 +1,14 @@
 """Fits in closed form: rows of one frame after another, and what the weights of all of them miss.
 
 Whatever turns a configuration into rows (features of a linear model, kernels of a sparse Gaussian
-process) is fitted so; a frame leaves Gram matrices behind and is never seen again.
+process) is fitted so; a frame leaves Gram matrices behind and is never seen again. Rows of several
+frames enter them together: each product passes over a whole matrix, and small ones would cost more
+than all else.
 """
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,9 @@ from hyperatom.potentials.repulsion import repulsion
 
 Array = NDArray[np.float64]
 
+TOGETHER: Final = 512
+"""Rows of a kind that wait for a product, at the most, besides those of the latest frame."""
+
 
 class Maker(Protocol):
     """What makes the rows of a configuration."""
@@ -37,15 +42,29 @@ class FrameRows:
     """Rows and targets of frames: what constants and repulsion leave, energies per sqrt(atom)."""
 
     def __init__(
-        self, species: tuple[int, ...], maker: Maker, radii: Array, constants: Array
+        self,
+        species: tuple[int, ...],
+        maker: Maker,
+        n_unknowns: int,
+        radii: Array,
+        constants: Array,
     ) -> None:
         self.maker = maker
+        self._equations = NormalEquations(n_unknowns)
+        self._waiting: dict[str, list[tuple[Array, Array]]] = {}
         self.given = (constants, radii)
         # What the weights do not change: compiled apart, and small.
         self.rest = CompiledModel(species, float(radii.max()), _constants_and_repulsion)
         self.energies: list[tuple[Array, float, int]] = []
 
-    def add_to(self, equations: NormalEquations, frame: LabelledFrame) -> None:
+    @property
+    def equations(self) -> NormalEquations:
+        """Of all frames that were added."""
+        for kind in self._waiting:
+            self._enter(kind)
+        return self._equations
+
+    def add(self, frame: LabelledFrame) -> None:
         """Add a frame: an energy row, 3 n_atoms force rows, 6 virial rows, of what it has."""
         configuration, evaluation = frame.configuration, frame.evaluation
         rows = self.maker.make(configuration)
@@ -53,14 +72,26 @@ class FrameRows:
         given = evaluate_many(rest, [configuration])[0]
         root, weight = np.sqrt(configuration.n_atoms), np.sqrt(frame.weight)
         found = np.array([evaluation.energy - given.energy])
-        equations.add("energy", rows.energy * (weight / root), found * (weight / root))
+        self._put("energy", rows.energy * (weight / root), found * (weight / root))
         self.energies.append((rows.energy[0], float(found[0]), configuration.n_atoms))
         if frame.has_forces:
             target = (evaluation.forces - given.forces).ravel()
-            equations.add("forces", rows.forces * weight, target * weight)
+            self._put("forces", rows.forces * weight, target * weight)
         if evaluation.stress is not None and given.stress is not None:
             pull = (evaluation.stress - given.stress) * configuration.volume
-            equations.add("virial", rows.virial * (weight / root), pull * (weight / root))
+            self._put("virial", rows.virial * (weight / root), pull * (weight / root))
+
+    def _put(self, kind: str, rows: Array, targets: Array) -> None:
+        waiting = self._waiting.setdefault(kind, [])
+        waiting.append((rows, targets))
+        if sum(len(one) for _, one in waiting) >= TOGETHER:
+            self._enter(kind)
+
+    def _enter(self, kind: str) -> None:
+        waiting, self._waiting[kind] = self._waiting[kind], []
+        if waiting:
+            rows, targets = (np.concatenate(column) for column in zip(*waiting, strict=True))
+            self._equations.add(kind, rows, targets)
 
     def surprise(self, solution: Posterior, noise: float) -> float:
         """Root mean square of found over predicted errors of energies."""
@@ -70,10 +101,11 @@ class FrameRows:
         predicted = solution.standard_deviation(rows) ** 2 + noise**2 * n_atoms
         return inflation_of(rows @ solution.weights - found, predicted)
 
-    def errors(self, equations: NormalEquations, weights: Array) -> tuple[float, float]:
+    def errors(self, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""
         wrong = [(row @ weights - found) / n_atoms for row, found, n_atoms in self.energies]
         of_forces = float("nan")
+        equations = self.equations
         if count := equations.count.get("forces"):
             of_forces = float(np.sqrt(equations.residual("forces", weights) / count))
         return float(np.sqrt(np.mean(np.square(wrong)))) if wrong else float("nan"), of_forces
@@ -83,36 +115,35 @@ def closed_form(
     task: FitTask,
     rows: FrameRows,
     others: FrameRows,
-    n_unknowns: int,
-    solve: Callable[[NormalEquations], Posterior],
-) -> tuple[NormalEquations, Posterior, list[FitStep]]:
-    """The equations of all training frames, their solution, and the learning curve on the way.
+    solve: Callable[[NormalEquations, bool], Posterior],
+) -> tuple[Posterior, list[FitStep]]:
+    """The solution of all training frames, and the learning curve on the way.
 
     `rows` takes the training frames, `others` those of validation. The curve is over the number of
-    frames: what half of them would have given is known on the way.
+    frames: what half of them would have given is known on the way. `solve` is told whether it is
+    the last time.
     """
     order = np.random.default_rng(task.seed).permutation(len(task.training))
     marks = _marks(len(order))
-    equations, unseen = NormalEquations(n_unknowns), NormalEquations(n_unknowns)
     began = time.perf_counter()
     total = len(order) + len(task.validation)
     for count, frame in enumerate(task.validation, 1):
-        others.add_to(unseen, frame)
+        others.add(frame)
         _tell(task, count, total, began)
     curve: list[FitStep] = []
     solution: Posterior | None = None
     for count, which in enumerate(order, 1):
-        rows.add_to(equations, task.training[int(which)])
+        rows.add(task.training[int(which)])
         _tell(task, len(task.validation) + count, total, began)
         if count in marks:
-            solution = solve(equations)
-            known = rows.errors(equations, solution.weights)
-            other = others.errors(unseen, solution.weights)
+            solution = solve(rows.equations, count == len(order))
+            known = rows.errors(solution.weights)
+            other = others.errors(solution.weights)
             left = (time.perf_counter() - began) * (len(order) - count) / count
             curve.append(FitStep(float(count), known, other, left))
             task.watch(curve[-1])
     assert solution is not None
-    return equations, solution, curve
+    return solution, curve
 
 
 def slots_of_frames(model: CompiledModel, frames: Sequence[LabelledFrame]) -> tuple[int, ...]:

@@ -27,7 +27,10 @@ from hyperatom.potentials.repulsion import closest_radii
 Array = NDArray[np.float64]
 
 SWEEPS: Final = 8
-"""Of evidence maximisation at each point of the learning curve."""
+"""Of evidence maximisation."""
+
+SWEEPS_ON_THE_WAY: Final = 3
+"""The same, at earlier points of the learning curve."""
 
 
 def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
@@ -37,23 +40,28 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
         [frame.configuration for frame in task.training], task.species, density.cutoff
     )
     maker = RowMaker(model)
-    rows, others = (FrameRows(task.species, maker, radii, task.constants) for _ in range(2))
+    rows, others = (
+        FrameRows(task.species, maker, model.n_unknowns, radii, task.constants) for _ in range(2)
+    )
     model.capacity = {0.0: slots_of_frames(model, [*task.training, *task.validation])}
     hyper = START
 
-    def solve(equations: NormalEquations) -> Posterior:
+    def solve(equations: NormalEquations, last: bool) -> Posterior:
         nonlocal hyper
         scales = feature_scales(equations, len(task.species))
         start = replace(hyper, noise=from_above(hyper.noise))
-        hyper = maximise_evidence(equations, scales, start, SWEEPS, NOISE_FLOOR)
+        sweeps = SWEEPS if last else SWEEPS_ON_THE_WAY
+        hyper = maximise_evidence(equations, scales, start, sweeps, NOISE_FLOOR)
         noise = emphasised(dict(hyper.noise), task.settings.energy_emphasis)
         hyper = replace(hyper, noise=noise)
         return posterior(equations, scales, hyper)
 
-    equations, solution, curve = closed_form(task, rows, others, model.n_unknowns, solve)
+    solution, curve = closed_form(task, rows, others, solve)
     inflation = others.surprise(solution, hyper.noise["energy"])
     potential = _frozen(task, density, model, radii, solution, hyper, inflation)
-    return FitResult(potential, tuple(curve), "frames learned", _notes(equations, solution, hyper))
+    return FitResult(
+        potential, tuple(curve), "frames learned", _notes(rows.equations, solution, hyper)
+    )
 
 
 def _frozen(

@@ -44,7 +44,10 @@ from hyperatom.units import MILLI
 Array = NDArray[np.float64]
 
 SWEEPS: Final = 10
-"""Of evidence maximisation at each point of the learning curve."""
+"""Of evidence maximisation."""
+
+SWEEPS_ON_THE_WAY: Final = 4
+"""The same, at earlier points of the learning curve."""
 
 CANDIDATES: Final = 10_000
 """Atoms of a species, at the most, among which inducing points are chosen."""
@@ -184,7 +187,9 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
     model.capacity = {0.0: slots_of_frames(model, [*task.training, *task.validation])}
     owns = form.chosen(Candidates(model, task.training, task.seed), radii, task.seed)
     maker = KernelRows(model, form.terms, owns)
-    rows, others = (FrameRows(task.species, maker, radii, task.constants) for _ in range(2))
+    rows, others = (
+        FrameRows(task.species, maker, maker.n_unknowns, radii, task.constants) for _ in range(2)
+    )
     stated = {
         kind: sigma * MILLI
         for kind, sigma in (
@@ -196,18 +201,19 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
     }
     signals, noise = np.ones(len(form.terms)), dict(START.noise)
 
-    def solve(equations: NormalEquations) -> Posterior:
+    def solve(equations: NormalEquations, last: bool) -> Posterior:
         nonlocal signals, noise
         above = from_above(noise)
         signals, found = maximise_evidence_of_terms(
-            equations, maker.groups, CONSTANT_SCALE, signals, above, stated, SWEEPS, NOISE_FLOOR
-        )
+            equations, maker.groups, CONSTANT_SCALE, signals, above, stated,
+            SWEEPS if last else SWEEPS_ON_THE_WAY, NOISE_FLOOR,
+        )  # fmt: skip
         present = {kind: found[kind] for kind in equations.gram}
         noise = {**found, **emphasised(present, settings.energy_emphasis), **stated}
         scales = prior_scales(maker.groups, signals, equations.n_features, CONSTANT_SCALE)
         return posterior(equations, scales, Hyperparameters(1.0, noise))
 
-    equations, solution, curve = closed_form(task, rows, others, maker.n_unknowns, solve)
+    solution, curve = closed_form(task, rows, others, solve)
     weights = [
         kernel_weights(factor, solution.weights[group])
         for factor, group in zip(maker.factors, maker.groups, strict=True)
@@ -229,7 +235,7 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
     # Another number of slots than during the fit: lists of one configuration, without a margin.
     model.capacity = {}
     potential = replace(potential, knowledge={**knowledge, "inflation": inflation})
-    notes = _notes(equations, solution, noise, signals)
+    notes = _notes(rows.equations, solution, noise, signals)
     return FitResult(potential, tuple(curve), "frames learned", notes)
 
 

@@ -79,14 +79,17 @@ class Errors(NamedTuple):
     | `forces` | eV/Å    |
     | `virial` | eV/atom |
     | `loss`   | -       |
+    | `robust` | -       |
 
-    `loss` is half the mean square of the weighted residuals.
+    `loss` is half the mean square of the weighted residuals; `robust` the mean over configurations
+    of log(1 + L), L the same of a configuration: to it one that lies far off is one among many.
     """
 
     energy: Any
     forces: Any
     virial: Any
     loss: Any
+    robust: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +187,10 @@ class TrainingProblem:
         return precision, library.concatenate([self.prior_mean, np.zeros(self.n_groups)])
 
     def sums(self, vector: jax.Array, batch: Batch) -> jax.Array:
-        """What errors are made of: squares and numbers of energies, forces, virials; (8,).
+        """What errors are made of: squares and numbers of energies, forces, virials; (10,).
 
-        Energies and virials per atom. Last two: half the sum of squared residuals, their number.
+        Energies and virials per atom. Then half the sum of squared residuals and their number, and
+        of `robust` the sum over configurations and their number.
         """
         found = self.predict(vector, batch)
         dtype = jnp.float64
@@ -198,10 +202,17 @@ class TrainingProblem:
             variance = batch.n_atoms * self.noise.energy**2 + batch.energy_error**2
             offsets = vector[self.parameters.n_parameters :]
             of_energy = of_energy - offsets[batch.group] * jnp.sqrt(variance)
-        residuals = self.residuals(vector, batch).astype(dtype)
-        n_rows = counted.sum()
+        n_configurations, n_atoms = batch.member.shape
+        squares = self.residuals(vector, batch).astype(dtype) ** 2
+        of_each, n_rows = squares[:n_configurations], counted
         if not self.energies_alone:
-            n_rows = n_rows + 3.0 * with_forces.sum() + 6.0 * with_virial.sum()
+            by_atom, by_virial = jnp.split(squares[n_configurations:], [3 * n_atoms])
+            member = batch.member.astype(dtype)
+            of_each = of_each + member @ by_atom.reshape(3, n_atoms).sum(axis=0)
+            of_each = of_each + by_virial.reshape(n_configurations, 6).sum(axis=1)
+            n_rows = n_rows + 3.0 * (member @ with_forces) + 6.0 * with_virial
+        known = n_rows > 0.0
+        losses = jnp.log1p(0.5 * of_each / jnp.where(known, n_rows, 1.0))
         return jnp.stack(
             [
                 jnp.sum(counted * (of_energy / batch.n_atoms) ** 2),
@@ -213,8 +224,10 @@ class TrainingProblem:
                     * ((found.virials - batch.virial) / batch.n_atoms[:, None]) ** 2
                 ),
                 6.0 * with_virial.sum(),
-                0.5 * jnp.sum(residuals**2),
-                n_rows,
+                0.5 * of_each.sum(),
+                n_rows.sum(),
+                jnp.sum(jnp.where(known, losses, 0.0)),
+                known.sum().astype(dtype),
             ]
         )
 
@@ -227,14 +240,14 @@ jax.tree_util.register_dataclass(
 
 
 def errors_of(sums: NDArray[np.float64], energies_alone: bool = False) -> Errors:
-    """Root mean squares from sums (..., 8) as `TrainingProblem.sums` gives them."""
+    """Root mean squares from sums (..., 10) as `TrainingProblem.sums` gives them."""
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = sums[..., 0:6:2] / sums[..., 1:6:2]
         energy, forces, virial = np.moveaxis(np.sqrt(squares), -1, 0)
-        loss = sums[..., 6] / sums[..., 7]
+        loss, robust = sums[..., 6] / sums[..., 7], sums[..., 8] / sums[..., 9]
     if energies_alone:
         forces, virial = np.full_like(forces, np.nan), np.full_like(virial, np.nan)
-    return Errors(energy, forces, virial, loss)
+    return Errors(energy, forces, virial, loss, robust)
 
 
 def group_numbers(labels: Sequence[TrainingLabel]) -> list[TrainingLabel]:

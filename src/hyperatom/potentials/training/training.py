@@ -111,7 +111,7 @@ class Trained:
     | `vectors`   | (n_members, n_unknowns) | those of the best validation loss of each member  |
     | `losses`    | (n_members,)            | that loss                                         |
     | `epochs`    | (n_members,)            | when it was reached                               |
-    | `history`   | (n_epochs, n_members, 8)| fields of `Errors`, of validation, then training  |
+    | `history`   | (n_epochs, n_members, 10)| fields of `Errors`, of validation, then training |
     | `seconds`   | scalar                  | wall time, that of earlier runs included          |
     | `finished`  | scalar                  | false where the wall time ran out                 |
 
@@ -157,8 +157,8 @@ def train(
     """Train every member from its own vector of `start` (n_members, n_unknowns).
 
     Everything random is a function of `seed` and the epoch. Where `checkpoint` exists, training
-    goes on from it, and gives what it would have given without a break, to the last bit. Without
-    `validation` the training loss decides.
+    goes on from it, and gives what it would have given without a break, to the last bit. When to
+    stop the robust validation loss decides; without `validation` the training loss.
 
     Raises `InputError` for a checkpoint of something else, and where no finite loss was found.
     """
@@ -166,11 +166,13 @@ def train(
     start = np.atleast_2d(np.asarray(start, dtype=np.float64))
     with jax.enable_x64(True):
         training = _on_device(training)
+        judged_by = "loss" if validation is None else "robust"
         validation = training if validation is None else _on_device(validation)
         compiled = trainer.compile(problem, training)
         look = Look(problem)
         state = compiled.start(jnp.asarray(start))
-        standing = _beginning(look, start, validation)
+        first = getattr(look.errors(start, validation), judged_by)
+        standing = _beginning(start, first)
         digest = "" if checkpoint is None else _digest(problem, trainer, start, training, seed)
         if checkpoint is not None and checkpoint.exists():
             state, standing = _resume(checkpoint, state, digest)
@@ -183,7 +185,8 @@ def train(
             state = compiled.advance(state, np.random.default_rng([seed, epoch]))
             vectors = compiled.vectors(state)
             seen = look.errors(vectors, validation)
-            standing = _judged(standing, epoch, np.asarray(vectors), seen.loss, schedule)
+            losses = getattr(seen, judged_by)
+            standing = _judged(standing, epoch, np.asarray(vectors), losses, schedule)
             reported = epoch % schedule.report == 0 or standing.stopped.all()
             known = look.errors(vectors, training) if reported else _nothing(len(start))
             standing.history.append(np.stack([*seen, *known], axis=1))
@@ -204,7 +207,7 @@ def train(
             "Look for overlapping atoms among the labels, or take a smaller learning rate.",
         )
     finished = bool(standing.epoch >= schedule.epochs or standing.stopped.all())
-    history = np.array(standing.history).reshape(-1, len(start), 8)
+    history = np.array(standing.history).reshape(-1, len(start), 10)
     return Trained(
         standing.best, standing.losses, standing.epochs, history, standing.seconds, finished
     )
@@ -230,7 +233,7 @@ def _sums(problem: TrainingProblem, vectors: jax.Array, stack: Batch) -> jax.Arr
     def of_batch(batch: Batch) -> jax.Array:
         return jax.vmap(problem.sums, (0, None))(vectors, batch)
 
-    return jnp.asarray(sum_over(of_batch, stack, jnp.zeros((len(vectors), 8))))
+    return jnp.asarray(sum_over(of_batch, stack, jnp.zeros((len(vectors), 10))))
 
 
 def _on_device(stacks: Stacks) -> Stacks:
@@ -239,11 +242,11 @@ def _on_device(stacks: Stacks) -> Stacks:
 
 
 def _nothing(n_members: int) -> Errors:
-    return Errors(*np.full((4, n_members), np.nan))
+    return Errors(*np.full((5, n_members), np.nan))
 
 
-def _beginning(look: Look, start: Array, validation: Stacks) -> _Standing:
-    losses = np.nan_to_num(look.errors(start, validation).loss, nan=np.inf)
+def _beginning(start: Array, losses: Array) -> _Standing:
+    losses = np.nan_to_num(losses, nan=np.inf)
     nothing = np.zeros(len(start), dtype=np.int64)
     return _Standing(0, start.copy(), losses, nothing, nothing.astype(bool), 0.0)
 
