@@ -113,6 +113,22 @@ def test_evidence_is_at_its_maximum():
         assert abs(ends[1] - ends[0]) / 0.002 < 0.05
 
 
+def test_evidence_ends_where_a_sweep_changes_little():
+    problem = Problem(4)
+    start = Hyperparameters(0.01, {"energy": 0.5, "forces": 0.05})
+    equations = problem.equations()
+    sweeps = [maximise_evidence(equations, problem.scales, start, n, FLOOR) for n in range(1, 41)]
+    ended = maximise_evidence(equations, problem.scales, start, 40, FLOOR, tolerance=0.02)
+    number = sweeps.index(ended)
+    assert 1 < number < 39
+    changes = [
+        abs(now.prior_precision / before.prior_precision - 1.0)
+        for before, now in zip(sweeps, sweeps[1:], strict=False)
+    ]
+    assert changes[number - 1] < 0.02
+    assert ended.prior_precision == pytest.approx(sweeps[-1].prior_precision, rel=0.05)
+
+
 def test_evidence_recovers_the_noise_that_was_put_in():
     ratios = []
     for seed in range(16):

@@ -4,6 +4,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ase.data import chemical_symbols
+from ase.io import read
+from ase.neighborlist import neighbor_list
+
+from rivals.constants import energies_of_atoms
 from rivals.timed import ended_in_time
 
 ENVIRONMENT = "quippy_gap"
@@ -14,16 +20,23 @@ CUTOFF = 5.0
 def fit(folder: Path, seconds: float) -> None:
     """Sparse points as many as the time allows: halved until gap_fit ends in time."""
     left, points = seconds, 800
+    frames = read(folder / "train.xyz", ":")
+    alone = energies_of_atoms(frames)
+    constants = ":".join(
+        f"{chemical_symbols[z]}:{alone[z]:.6f}"
+        for z in sorted({int(z) for atoms in frames for z in atoms.numbers})
+    )
+    pairs = " : ".join(
+        f"distance_2b cutoff={CUTOFF} cutoff_transition_width=1.0 n_sparse=15"
+        " covariance_type=ard_se delta=1.0 theta_uniform=1.0 sparse_method=uniform"
+        f" Z1={first} Z2={second} add_species=F"
+        for first, second in _pairs(frames)
+    )
     while points >= 25:
         soap = (
             f"soap n_max=8 l_max=4 cutoff={CUTOFF} cutoff_transition_width=1.0 atom_sigma=0.5"
             f" n_sparse={points} covariance_type=dot_product zeta=4 delta=0.5"
             " sparse_method=cur_points add_species=T"
-        )
-        pairs = (
-            f"distance_2b cutoff={CUTOFF} cutoff_transition_width=1.0 n_sparse=15"
-            " covariance_type=ard_se delta=1.0 theta_uniform=1.0 sparse_method=uniform"
-            " add_species=T"
         )
         command = [
             Path(sys.executable).with_name("gap_fit"),
@@ -36,7 +49,7 @@ def fit(folder: Path, seconds: float) -> None:
             "virial_parameter_name=none",
             "do_copy_at_file=F",
             "sparse_jitter=1e-8",
-            "e0_method=average",
+            f"e0={{{constants}}}",
         ]
         share = left / 2.0 if points > 25 else left
         if ended_in_time(command, folder, share):
@@ -44,6 +57,16 @@ def fit(folder: Path, seconds: float) -> None:
         left -= share
         points //= 4
     raise RuntimeError(f"gap_fit did not end within {seconds:.0f} s with any number of points")
+
+
+def _pairs(frames: list[Any]) -> list[tuple[int, int]]:
+    """Species that are neighbours somewhere: of others there are no distances to choose from."""
+    found = set()
+    for atoms in frames:
+        first, second = neighbor_list("ij", atoms, CUTOFF)
+        pairs = np.sort(np.stack([atoms.numbers[first], atoms.numbers[second]], axis=1), axis=1)
+        found |= {(int(one), int(other)) for one, other in np.unique(pairs, axis=0)}
+    return sorted(found)
 
 
 def calculator(folder: Path) -> Any:

@@ -26,6 +26,9 @@ from hyperatom.potentials.repulsion import repulsion
 
 Array = NDArray[np.float64]
 
+LARGE: Final = 3000
+"""Unknowns from which on the learning curve has two points."""
+
 TOGETHER: Final = 512
 """Rows of a kind that wait for a product, at the most, besides those of the latest frame."""
 
@@ -50,6 +53,7 @@ class FrameRows:
         constants: Array,
     ) -> None:
         self.maker = maker
+        self.n_unknowns = n_unknowns
         self._equations = NormalEquations(n_unknowns)
         self._waiting: dict[str, list[tuple[Array, Array]]] = {}
         self.given = (constants, radii)
@@ -124,7 +128,7 @@ def closed_form(
     the last time.
     """
     order = np.random.default_rng(task.seed).permutation(len(task.training))
-    marks = _marks(len(order))
+    marks = _marks(len(order), rows.n_unknowns)
     began = time.perf_counter()
     total = len(order) + len(task.validation)
     for count, frame in enumerate(task.validation, 1):
@@ -176,9 +180,10 @@ def _tell(task: FitTask, done: int, total: int, began: float) -> None:
     task.watch(FitStep(done, nothing, nothing, left))
 
 
-def _marks(n: int) -> set[int]:
-    # 1/16, 1/8, ... of all frames, and all of them
-    return {n} | {n // part for part in (2, 4, 8, 16) if n // part >= 4}
+def _marks(n: int, n_unknowns: int) -> set[int]:
+    # 1/16, 1/8, ... of all frames, and all of them; a quarter and all where a solution takes long.
+    parts = (2, 4, 8, 16) if n_unknowns < LARGE else (4,)
+    return {n} | {n // part for part in parts if n // part >= 4}
 
 
 def _constants_and_repulsion(

@@ -27,7 +27,10 @@ from hyperatom.potentials.repulsion import closest_radii
 Array = NDArray[np.float64]
 
 SWEEPS: Final = 8
-"""Of evidence maximisation."""
+"""Of evidence maximisation, at the most."""
+
+TOLERANCE: Final = 0.02
+"""Part of themselves by which a sweep changes noise levels and prior where the next is spared."""
 
 SWEEPS_ON_THE_WAY: Final = 3
 """The same, at earlier points of the learning curve."""
@@ -51,7 +54,7 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
         scales = feature_scales(equations, len(task.species))
         start = replace(hyper, noise=from_above(hyper.noise))
         sweeps = SWEEPS if last else SWEEPS_ON_THE_WAY
-        hyper = maximise_evidence(equations, scales, start, sweeps, NOISE_FLOOR)
+        hyper = maximise_evidence(equations, scales, start, sweeps, NOISE_FLOOR, TOLERANCE)
         noise = emphasised(dict(hyper.noise), task.settings.energy_emphasis)
         hyper = replace(hyper, noise=noise)
         return posterior(equations, scales, hyper)

@@ -150,9 +150,11 @@ def maximise_evidence(
     hyper: Hyperparameters,
     sweeps: int,
     noise_floor: Mapping[str, float],
+    tolerance: float = 0.0,
 ) -> Hyperparameters:
-    """Re-estimate alpha and every noise level by MacKay's fixed point, `sweeps` times.
+    """Re-estimate alpha and every noise level by MacKay's fixed point, at most `sweeps` times.
 
+    Fewer where a sweep changes none of them by more than the part `tolerance` of itself.
     A kind with few rows that the weights can fit exactly says nothing of its noise: no estimate
     falls below `noise_floor`, nor below a third of the last one in one sweep.
     """
@@ -164,7 +166,10 @@ def maximise_evidence(
         norm = float(scaled_weights @ scaled_weights)
         noise = renewed_noise(equations, solution, covariance, hyper.noise, noise_floor)
         alpha = max(float(effective), 1e-3) / norm if norm > 0.0 else hyper.prior_precision
+        changes = [alpha / hyper.prior_precision, *(noise[k] / hyper.noise[k] for k in noise)]
         hyper = replace(hyper, prior_precision=alpha, noise=noise)
+        if max(abs(change - 1.0) for change in changes) < tolerance:
+            break
     return hyper
 
 
