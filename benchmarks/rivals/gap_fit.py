@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
-from ase.io import read
+from ase.io import read, write
 from ase.neighborlist import neighbor_list
 
 from rivals.constants import energies_of_atoms
@@ -18,8 +18,8 @@ CUTOFF = 5.0
 
 
 def fit(folder: Path, seconds: float) -> None:
-    """Sparse points as many as the time allows: halved until gap_fit ends in time."""
-    left, points = seconds, 800
+    """Sparse points and frames as many as the time allows: fewer until gap_fit ends in time."""
+    left, points, every = seconds, 800, 1
     frames = read(folder / "train.xyz", ":")
     alone = energies_of_atoms(frames)
     constants = ":".join(
@@ -33,6 +33,7 @@ def fit(folder: Path, seconds: float) -> None:
         for first, second in _pairs(frames)
     )
     while points >= 25:
+        write(folder / "few.xyz", frames[::every], format="extxyz")
         soap = (
             f"soap n_max=8 l_max=4 cutoff={CUTOFF} cutoff_transition_width=1.0 atom_sigma=0.5"
             f" n_sparse={points} covariance_type=dot_product zeta=4 delta=0.5"
@@ -40,7 +41,7 @@ def fit(folder: Path, seconds: float) -> None:
         )
         command = [
             Path(sys.executable).with_name("gap_fit"),
-            f"at_file={folder}/train.xyz",
+            f"at_file={folder}/few.xyz",
             "gp_file=gap.xml",
             f"gap={{{pairs} : {soap}}}",
             "default_sigma={0.001 0.05 0.05 0.0}",
@@ -51,11 +52,11 @@ def fit(folder: Path, seconds: float) -> None:
             "sparse_jitter=1e-8",
             f"e0={{{constants}}}",
         ]
-        share = left / 2.0 if points > 25 else left
+        share = left / 2.0 if points >= 50 else left
         if ended_in_time(command, folder, share):
             return
         left -= share
-        points //= 4
+        points, every = points // 2, 2 * every
     raise RuntimeError(f"gap_fit did not end within {seconds:.0f} s with any number of points")
 
 
