@@ -1,5 +1,7 @@
 """The streaming readout against direct dense algebra, and against noise that we chose."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -122,8 +124,7 @@ def test_evidence_ends_where_a_sweep_changes_little():
     number = sweeps.index(ended)
     assert 1 < number < 39
     changes = [
-        abs(now.prior_precision / before.prior_precision - 1.0)
-        for before, now in zip(sweeps, sweeps[1:], strict=False)
+        abs(now.prior_precision / before.prior_precision - 1.0) for before, now in pairwise(sweeps)
     ]
     assert changes[number - 1] < 0.02
     assert ended.prior_precision == pytest.approx(sweeps[-1].prior_precision, rel=0.05)
