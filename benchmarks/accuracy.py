@@ -8,8 +8,8 @@ judged by. Each potential is fitted to the same frames within `--minutes` on all
 on frames that it has not seen: root mean square errors of energies (meV/atom) and forces (meV/Å),
 and the processor time of one call of energy and forces, microseconds per atom, on one core.
 `python benchmarks/accuracy.py --build` makes the environments of the rivals; one that is not there
-is named and has no figure. A table and a picture of errors against cost are kept in
-`benchmarks/results/` after each fit: with `--go-on` what is there is not fitted again.
+is named and has no figure. Scores are kept in `benchmarks/results/` after each fit: with `--go-on`
+what is there is not fitted again. Table and picture of docs/accuracy.md are made of them, at last.
 """
 
 import argparse
@@ -34,6 +34,8 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SEED = 20
 VALIDATION = 0.1
 RIVALS = ("gap_fit", "pacemaker", "mace")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MARK = "<!-- made by benchmarks/accuracy.py -->\n"
 OURS: dict[str, dict[str, Any]] = {
     "linear_density": {"cutoff": 5.5},
     "ace": {"cutoff": 5.5},
@@ -230,6 +232,29 @@ def figures_of(table: Table) -> list[Figure]:
     return figures
 
 
+def markdown(table: Table) -> str:
+    """The table of docs/accuracy.md: errors and cost, the least of each set in bold."""
+    names = [name for name in (*OURS, *RIVALS) if any(name in scores for scores in table.values())]
+    lines = ["| set | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    fields = ("energy", "force", "microseconds")
+    for which, scores in table.items():
+        least = {key: min(score[key] for score in scores.values()) for key in fields}
+        cells = []
+        for name in names:
+            if name not in scores:
+                cells.append("–")
+                continue
+            told = (
+                f"**{scores[name][key]:.3g}**"
+                if scores[name][key] == least[key]
+                else f"{scores[name][key]:.3g}"
+                for key in fields
+            )
+            cells.append(" / ".join(told))
+        lines.append(f"| {which} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def picture(table: Table, path: Path) -> None:
     """Errors of forces against cost, a panel for each set."""
     import matplotlib as mpl
@@ -310,7 +335,10 @@ def main() -> None:
                 keep(figures_of(table), "accuracy", {"scores": table})
     report(figures_of(table), "accuracy", {"scores": table})
     if any(table.values()):
-        picture(table, RESULTS / "accuracy.svg")
+        picture(table, DOCS / "accuracy.svg")
+        page = DOCS / "accuracy.md"
+        before, _, after = page.read_text().split(MARK)
+        page.write_text(MARK.join((before, markdown(table), after)))
 
 
 if __name__ == "__main__":

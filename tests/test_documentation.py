@@ -1,7 +1,10 @@
 """What the documents say is true: their Python runs, their commands and files exist."""
 
+import importlib
+import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,14 @@ def test_inputs_in_the_tutorial_are_valid() -> None:
     for text in inputs:
         prepare_input(text, ROOT / "docs" / "input.yaml")
         assert yaml.safe_load(text)
+
+
+def test_the_table_of_accuracy_is_that_of_the_benchmark() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        accuracy = importlib.import_module("accuracy")
+    finally:
+        sys.path.pop(0)
+    kept = json.loads((ROOT / "benchmarks/results/accuracy.json").read_text())
+    _, shown, _ = (ROOT / "docs/accuracy.md").read_text().split(accuracy.MARK)
+    assert shown == accuracy.markdown(kept["details"]["scores"])
