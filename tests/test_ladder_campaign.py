@@ -60,7 +60,7 @@ def walk(folder: Path, seed: int, n_rounds: int, rungs: str, moves: list[Along])
     folder.mkdir()
     more = f"ladder: {{{rungs}}}\nseed: {seed}\n"
     steps = stepper(folder, Wells(), isolated([[1.0, 0.0, 0.0]], [1.0]), more, temperature=300)
-    steps.freeze(SHALLOW)
+    steps.freeze(lambda: SHALLOW)
     ladder = Ladder(steps)
     states = [ChainState(steps.start, steps.reference.evaluate(steps.start))] * len(moves)
     x = []

@@ -286,7 +286,7 @@ class Campaign:
         end = first + self.settings.produce.proposals
         if len(self.settings.rungs) > 1:
             # Who exchanges waits for the others.
-            self.stepper.freeze(self.frozen_path().guide)
+            self.stepper.freeze(lambda: self.frozen_path().guide)
             self._go_on(pool, "produce", end)
             return
         (move,) = self.frozen_moves()

@@ -28,7 +28,7 @@ def decisions(campaign: Campaign, steps: Sequence[Step]) -> Check:
     """Replay every decision from stored labels, kinetic energies and random numbers."""
     name = "decisions"
     if any(step.phase == "produce" for step in steps):
-        campaign.stepper.freeze(campaign.frozen_path().guide)
+        campaign.stepper.freeze(lambda: campaign.frozen_path().guide)
     chains: list[list[Step]] = []
     for walker in campaign.walkers:
         chain = [s for s in steps if s.walker == walker and "sample" not in s.record]
@@ -75,7 +75,7 @@ def _follow(campaign: Campaign, before: Step, step: Step) -> Step:
             state,
             proposed,
             step.log_ratio,
-            stepper.sampled(step.phase)[step.walker % len(stepper.ensembles)],
+            stepper.sampled_by(step.walker, step.phase),
             stepper.penalty,
         )
     accepted = accepts(step.uniform, log_ratio)

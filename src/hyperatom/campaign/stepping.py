@@ -1,7 +1,7 @@
 """One step of one walker: propose, judge, and write down every number that was used."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class Stepper:
     def __post_init__(self) -> None:
         rungs = range(len(self.settings.rungs))
         self.ensembles = [ensemble_of(self.settings, self.start, rung) for rung in rungs]
+        self._between = any(rung.share < 1.0 for rung in self.settings.rungs)
         self._produced: Sequence[Ensemble] | None = None
         self.penalty = penalty_of(self.settings)
         self.states = States(self.reference.store, self.start)
@@ -120,7 +121,7 @@ class Stepper:
         else:
             proposed, rng, spent_guide = ahead.propose(number, state.configuration)
         timed = _Timed(self.reference, who)
-        ensemble = self.sampled(phase)[walker % len(self.ensembles)]
+        ensemble = self.sampled_by(walker, phase)
         after, transition = metropolis(state, proposed, timed, ensemble, rng, self.penalty)
         if ahead is not None:
             ahead.settle(transition)
@@ -184,19 +185,25 @@ class Stepper:
         """What a chain's trajectories move in: the reference's ensemble at its rung."""
         return self.ensembles[walker % len(self.ensembles)]
 
-    def freeze(self, guide: Guide) -> None:
-        """Rungs between guide and reference lie between this guide and the reference."""
-        self._produced = [
-            ensemble if rung.share == 1.0 else Between(ensemble, rung.share, guide)
-            for ensemble, rung in zip(self.ensembles, self.settings.rungs, strict=True)
-        ]
+    def freeze(self, load: Callable[[], Guide]) -> None:
+        """Rungs between guide and reference lie, from now on, between what `load` brings and it."""
+        if self._between:
+            guide = load()
+            self._produced = [
+                ensemble if rung.share == 1.0 else Between(ensemble, rung.share, guide)
+                for ensemble, rung in zip(self.ensembles, self.settings.rungs, strict=True)
+            ]
 
     def sampled(self, phase: Phase) -> Sequence[Ensemble]:
         """What each rung samples: before production, while the guide changes, the reference's."""
-        if phase != "produce" or all(rung.share == 1.0 for rung in self.settings.rungs):
+        if phase != "produce" or not self._between:
             return self.ensembles
         assert self._produced is not None, "the guide is not frozen"
         return self._produced
+
+    def sampled_by(self, walker: int, phase: Phase) -> Ensemble:
+        """The same, at the rung of a chain."""
+        return self.sampled(phase)[walker % len(self.ensembles)]
 
     # -- the cheap engine of a pair ------------------------------------------------------------
 
