@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.io import read
 
 from rivals.constants import energies_of_atoms
 
@@ -24,14 +25,15 @@ FORCE_NOISE, ENERGY_NOISE = 0.05, 0.002
 
 
 def fit(folder: Path, seconds: float) -> None:
-    """Larger bases as long as one twice as dear as the last would end in time."""
+    """Larger bases as long as one three times as dear as the last would end in time."""
     from pyace import create_multispecies_basis_config
     from pyace.basis import ACEBBasisSet
 
     began = time.perf_counter()
-    tables = [_table(folder, part, energies_of_atoms(_frames(folder, "train"))) for part in (
-        "train", "validation")]  # fmt: skip
-    elements = sorted({symbol for atoms in tables[0]["ase_atoms"] for symbol in atoms.symbols})
+    frames, unseen = (read(folder / f"{part}.xyz", ":") for part in ("train", "validation"))
+    constants = energies_of_atoms(frames)
+    tables = [_table(some, constants) for some in (frames, unseen)]
+    elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     least = np.inf
     for size in SIZES:
         clock = time.perf_counter()
@@ -88,16 +90,9 @@ def _best(basis: Any, training: Any, validation: Any) -> tuple[float, Any]:
     return min(found, key=lambda one: one[0])
 
 
-def _frames(folder: Path, part: str) -> Any:
-    from ase.io import read
-
-    return read(folder / f"{part}.xyz", ":")
-
-
-def _table(folder: Path, part: str, constants: Any) -> Any:
+def _table(frames: Any, constants: Any) -> Any:
     import pandas as pd
 
-    frames = _frames(folder, part)
     return pd.DataFrame(
         {
             "ase_atoms": [_bare(atoms) for atoms in frames],

@@ -207,7 +207,7 @@ def train(
             "Look for overlapping atoms among the labels, or take a smaller learning rate.",
         )
     finished = bool(standing.epoch >= schedule.epochs or standing.stopped.all())
-    history = np.array(standing.history).reshape(-1, len(start), 10)
+    history = np.array(standing.history).reshape(-1, len(start), 2 * len(Errors._fields))
     return Trained(
         standing.best, standing.losses, standing.epochs, history, standing.seconds, finished
     )
@@ -242,7 +242,7 @@ def _on_device(stacks: Stacks) -> Stacks:
 
 
 def _nothing(n_members: int) -> Errors:
-    return Errors(*np.full((5, n_members), np.nan))
+    return Errors(*np.full((len(Errors._fields), n_members), np.nan))
 
 
 def _beginning(start: Array, losses: Array) -> _Standing:
