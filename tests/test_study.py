@@ -145,7 +145,7 @@ def go_on(path, watching=None):
 def test_springs_have_the_heat_capacity_of_dulong_and_petit_by_three_routes(springs):
     found, watching = go_on(started(springs, "study"))
     assert [told[:3] for told in watching.told] == [
-        (f"springs, dynamics at {t} K", k, 3) for k, t in enumerate((200, 300, 400), start=1)
+        (f"springs, dynamics at {t} K", k, 3) for k, t in enumerate((400, 300, 200), start=1)
     ]
     assert watching.told[0][3] is None
     assert watching.told[2][3] > 0.0
@@ -273,8 +273,8 @@ def test_a_guide_of_two_temperatures_knows_both(tmp_path):
         "aluminium, learning the guide at 30 K",
         "aluminium, learning the guide at 900 K",
         "aluminium, one guide of all labels",
-        "aluminium, dynamics at 150 K",
         "aluminium, dynamics at 300 K",
+        "aluminium, dynamics at 150 K",
     ]
     labels = {}
     for kelvin in (30, 900):
@@ -295,6 +295,89 @@ def test_a_guide_of_two_temperatures_knows_both(tmp_path):
     assert error("guide", 30) < error("guide-900K", 30)
     text = (path / "aluminium" / "guide" / "log.txt").read_text()
     assert f"a guide of {sum(map(len, labels.values()))} labels" in text
+
+
+class Mending(WatchingCampaigns):
+    """A monitor that counts places where a guide was not sure, and interrupts at one of them."""
+
+    def __init__(self, interrupt_at=0):
+        super().__init__()
+        self.interrupt_at, self.mended = interrupt_at, []
+
+    def mending(self, part, number, problem):
+        self.mended.append((part.kelvin, number, problem))
+        if number == self.interrupt_at:
+            raise KeyboardInterrupt
+
+
+def unsure(folder, name, **dynamic):
+    """A study whose guide has learned at 20 K what moves at 700 K."""
+    campaign = EXACT["campaign"] | {
+        "learn": {"calls": 8, "window": 5, "probation": 1},
+        "produce": {"proposals": 1, "guide_samples": 0},
+        "temperature": 20,
+    }
+    given = {"time_step": 4.0, "equilibration": 0.0, "length": 2.0, "sample_every": 20.0}
+    content = {
+        "method": "dynamic",
+        "temperatures": [100, 700],
+        "campaign": campaign,
+        "dynamic": given | {"trust": 0.5} | dynamic,
+    }
+    source = folder / f"{name}.yaml"
+    source.write_text(yaml.safe_dump(EXACT | content | {"minima": {"frames": 0}}))
+    create(source.read_text(), source, folder / name)
+    return folder / name
+
+
+@pytest.mark.slow
+def test_where_a_guide_is_not_sure_the_reference_is_asked(tmp_path, monkeypatch):
+    """Stopped paths teach; all temperatures share the last guide; a restart changes nothing."""
+    from hyperatom.references.label_store import LabelStore
+
+    monkeypatch.setattr(simulating, "STRETCH", 4 * 5)
+
+    def whole(path, watching):
+        with opened(path) as work:
+            work.run(watching)
+        return watching
+
+    plain = unsure(tmp_path, "plain")
+    told = whole(plain, Mending())
+    assert told.mended
+    assert all("'trust' allows" in problem for *_, problem in told.mended)
+    # The hottest comes first.
+    assert [kelvin for kelvin, *_ in told.mended] == [700.0] * len(told.mended)
+    assert [number for _, number, _ in told.mended] == list(range(1, len(told.mended) + 1))
+    with LabelStore(plain / "aluminium" / "further.db", read_only=True) as store:
+        assert len(store) == len(told.mended)
+    text = (plain / "aluminium" / "guide" / "log.txt").read_text()
+    assert text.count("a guide of") == 1 + len(told.mended)
+
+    broken = unsure(tmp_path, "broken")
+    with pytest.raises(KeyboardInterrupt):
+        whole(broken, Mending(interrupt_at=len(told.mended)))
+    whole(broken, Mending())
+    for one in ("guide/guide.npz", "700K/motion.db", "100K/motion.db"):
+        found, wanted = (path / "aluminium" / one for path in (broken, plain))
+        if one.endswith("npz"):
+            with np.load(found) as left, np.load(wanted) as right:
+                assert all(np.array_equal(left[key], right[key]) for key in left)
+    with opened(broken) as left, opened(plain) as right:
+        for mine, theirs in zip(
+            *(w.runs(w.settings.series[0]) for w in (left, right)), strict=True
+        ):
+            found, wanted = (
+                samples.samples_of(mine, left.settings),
+                samples.samples_of(theirs, right.settings),
+            )
+            np.testing.assert_array_equal(found.energies, wanted.energies)
+
+    with pytest.raises(simulating.SimulationStopped, match=r"beyond the 0\.5 meV/atom"):
+        whole(unsure(tmp_path, "none", further_labels=0), Mending())
+    if len(told.mended) > 1:
+        with pytest.raises(simulating.SimulationStopped, match="after 1 labels of such places"):
+            whole(unsure(tmp_path, "one", further_labels=1), Mending())
 
 
 def test_where_guides_learn():
@@ -325,8 +408,8 @@ def test_an_interrupted_study_goes_on_bit_for_bit(springs, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         go_on(broken, Watching(after=20))
     assert [p.name for p in sorted(broken.glob("*/*/finished.json"))] == ["finished.json"]
-    (broken / "springs" / "400K").mkdir()
-    (broken / "springs" / "400K" / "input.yaml").write_text("half")
+    (broken / "springs" / "200K").mkdir()
+    (broken / "springs" / "200K" / "input.yaml").write_text("half")
     _, watching = go_on(broken)
     assert [told[1] for told in watching.told] == [2, 3]
     assert contents(whole) == contents(broken)

@@ -96,6 +96,13 @@ class Watch:
         left = "" if seconds_left is None else f"; about {duration(seconds_left)} left in all"
         typer.echo(f"{number} of {total}: {part.sentence}{left}")
 
+    def mending(self, part: "Part", number: int, problem: str) -> None:
+        """A place is labelled, and the guide fitted again."""
+        typer.echo(
+            f"{problem} The reference is asked there, further label {number} of "
+            f"{part.member.name}; the guide is fitted again, and its simulations begin anew."
+        )
+
     @contextmanager
     def campaign(self, path: Path) -> Iterator[Any]:
         """The display of `hyperatom run`."""

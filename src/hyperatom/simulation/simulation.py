@@ -46,7 +46,14 @@ GROWTH = 4.0
 
 
 class SimulationStopped(HyperatomError):
-    """A trajectory left what its potential can describe; what was before is kept."""
+    """A trajectory left what its potential can describe; what was before is kept.
+
+    `place` is where a guide was no longer sure, if that was the reason.
+    """
+
+    def __init__(self, problem: str, cure: str, place: Configuration | None = None) -> None:
+        super().__init__(problem, cure)
+        self.place = place
 
 
 class Monitor(Protocol):
@@ -190,6 +197,7 @@ class Simulation:
                 "allows; its forces mean little in such places.",
                 "What was before is kept. Let the guide learn at this temperature and pressure, or "
                 "raise 'trust'.",
+                start.with_cell(path.waypoints[i], path.cells[i]),
             )
         kinetic = kinetic_energy(path.checked_momenta[i], moving_masses(start))
         usual = (

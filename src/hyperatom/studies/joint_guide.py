@@ -1,48 +1,121 @@
-"""One guide of the labels that several campaigns, each at its own temperature, have paid for."""
+"""One guide of the labels of several campaigns, and of places where it was found to be unsure."""
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from hyperatom.campaign.assembly import load_configuration
-from hyperatom.campaign.learning import make_learner
+from hyperatom.campaign.assembly import load_configuration, make_reference
+from hyperatom.campaign.farming import engines_here, make_farm
+from hyperatom.campaign.learning import Learner, make_learner
 from hyperatom.campaign.run_directory import RunDirectory
-from hyperatom.campaign.settings import load_settings
+from hyperatom.campaign.settings import Settings, load_settings
+from hyperatom.configuration import Configuration
+from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
+from hyperatom.references.stored import StoredReference
 
 SURPRISED_EVERY = 5
-"""Labels between two fits, whose predictions are compared with what the next labels say."""
+"""Labels of campaigns between two fits, whose predictions are compared with the next labels."""
 
 
-def join_guides(campaigns: Sequence[Path], place: Path) -> None:
-    """Fit one guide to the labels of finished `campaigns`, coldest first, and keep it in `place`.
+@dataclass
+class JointGuide:
+    """A guide fitted to the labels of finished `campaigns`, coldest first, and to `further` ones.
 
     A guide that has seen one temperature alone is right about the shell of configurations there
     and extrapolates to the others. `place` holds the input and the start of the hottest campaign
-    and the guide: what dynamics reads of a run directory.
+    and the guide: what dynamics reads of a run directory. `further` is the store of labels that
+    were paid for afterwards. The same labels in the same order make the same guide, whether or not
+    the learner is made anew in between.
     """
-    hottest = RunDirectory.open(campaigns[-1], lock=False)
-    text = hottest.input_text
-    settings = load_settings(text, str(hottest.file("input.yaml")))
-    start = load_configuration(hottest.file("start.npz"))
-    coldest = load_settings(RunDirectory.open(campaigns[0], lock=False).input_text, "input.yaml")
-    learner = make_learner(settings, start, hottest, coldest.temperature)
-    for path in campaigns:
-        store = LabelStore(path / "labels.db", read_only=True)
+
+    campaigns: Sequence[Path]
+    place: Path
+    further: Path
+    _learner: Learner | None = field(default=None, repr=False)
+    _learned: int = field(default=0, repr=False)
+
+    @property
+    def n_further(self) -> int:
+        """Further labels that are paid for."""
+        return len(self._further())
+
+    def fit(self) -> None:
+        """Make `place` and the guide in it."""
+        hottest = self._hottest
+        learner, guide = self._taught()
+        directory = RunDirectory.create(self.place, hottest.input_text)
         try:
-            for label in store.labels():
+            shutil.copy(hottest.file("start.npz"), directory.file("start.npz"))
+            if hottest.file("baseline").is_dir():
+                shutil.copytree(hottest.file("baseline"), directory.file("baseline"))
+            guide.save(directory.file("guide.npz"))
+            directory.log(f"a guide of {learner.n_labels} labels; {learner.knows()}")
+            directory.seal()
+        finally:
+            directory.close()
+
+    def label(self, configuration: Configuration) -> None:
+        """Ask the reference; its answer is among the further labels when this returns.
+
+        Raises `ReferenceFailure` where it has none.
+        """
+        hottest = self._hottest
+        settings = _settings(hottest)
+        engine = make_reference(
+            settings, configuration, self.place / "engines", engines_here(settings)
+        )
+        with (
+            closing(engine),
+            closing(make_farm(settings, engine, hottest)) as farm,
+            LabelStore(self.further) as store,
+        ):
+            StoredReference(farm, store, "a trajectory was stopped there").evaluate(configuration)
+
+    def fit_again(self) -> None:
+        """Replace the guide by that of all labels."""
+        learner, guide = self._taught()
+        guide.save(self.place / "guide.npz")
+        directory = RunDirectory.open(self.place, lock=False)
+        directory.log(f"a guide of {learner.n_labels} labels; {learner.knows()}")
+
+    @property
+    def _hottest(self) -> RunDirectory:
+        return RunDirectory.open(self.campaigns[-1], lock=False)
+
+    def _taught(self) -> tuple[Learner, Any]:
+        learner = self._learner or self._of_campaigns()
+        guide = learner.fit()
+        for label in self._further()[self._learned :]:
+            learner.add(label.configuration, label.evaluation)
+            guide = learner.fit()
+            self._learned += 1
+        self._learner = learner
+        return learner, guide
+
+    def _of_campaigns(self) -> Learner:
+        hottest = self._hottest
+        coldest = _settings(RunDirectory.open(self.campaigns[0], lock=False)).temperature
+        start = load_configuration(hottest.file("start.npz"))
+        learner = make_learner(_settings(hottest), start, hottest, coldest)
+        for path in self.campaigns:
+            for label in _labels(path / "labels.db"):
                 learner.add(label.configuration, label.evaluation)
                 if learner.n_labels % SURPRISED_EVERY == 0:
                     learner.fit()
-        finally:
-            store.close()
-    directory = RunDirectory.create(place, text)
-    try:
-        shutil.copy(hottest.file("start.npz"), directory.file("start.npz"))
-        if hottest.file("baseline").is_dir():
-            shutil.copytree(hottest.file("baseline"), directory.file("baseline"))
-        learner.fit().save(directory.file("guide.npz"))
-        directory.log(f"a guide of {learner.n_labels} labels; {learner.knows()}")
-        directory.seal()
-    finally:
-        directory.close()
+        return learner
+
+    def _further(self) -> list[Label]:
+        return _labels(self.further) if self.further.is_file() else []
+
+
+def _settings(directory: RunDirectory) -> Settings:
+    return load_settings(directory.input_text, str(directory.file("input.yaml")))
+
+
+def _labels(path: Path) -> list[Label]:
+    with LabelStore(path, read_only=True) as store:
+        return list(store.labels())

@@ -96,10 +96,13 @@ class MemberSettings(Section):
 class BathSettings(Section):
     """The heat bath: a canonical one, explained in docs/dynamics.md."""
 
+    # Langevin's reaches every normal mode. The others act on the kinetic energy of all atoms as a
+    # whole and leave each mode of a cold crystal the share that it began with: fluctuations of the
+    # energy, and the heat capacity with them, are then those of one draw of shares.
     name: Literal["langevin", "velocity-rescaling", "nose-hoover"] = Field(
-        "velocity-rescaling", description="velocity-rescaling, langevin or nose-hoover"
+        "langevin", description="langevin, velocity-rescaling or nose-hoover"
     )
-    relaxation: float = Field(100.0, gt=0, description="fs (Langevin: 1/friction)")
+    relaxation: float = Field(200.0, gt=0, description="fs (Langevin: 1/friction)")
 
 
 class DynamicSettings(Section):
@@ -113,6 +116,11 @@ class DynamicSettings(Section):
     walkers: int = Field(1, ge=1, le=10_000, description="independent trajectories")
     trust: float = Field(
         10.0, gt=0, description="meV/atom; stops where a guide that the study learned is less sure"
+    )
+    further_labels: int = Field(
+        100,
+        ge=0,
+        description="paid for where the guide is less sure, at the most; 0: the study ends there",
     )
     precision: Literal["float64", "float32"] = Field("float64", description="arithmetic")
 

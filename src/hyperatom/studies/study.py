@@ -3,14 +3,16 @@
 input.yaml       the input as it was given, with paths made absolute
 header.json      format, versions and digest of the input; written last
 NAME/start.extxyz  the atoms of a member of the series
-NAME/guide/      the campaign that learned its guide, where the study learns one
-NAME/guide-300K/ ...   campaigns at several temperatures, whose labels NAME/guide/ was fitted to
+NAME/guide-300K/ ...   campaigns whose labels NAME/guide/ is fitted to, where the study learns it
+NAME/further.db  labels of places where the guide was not sure, and a trajectory was stopped
 NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
 NAME/300K/finished.json  written when that run has come to its end
 log.txt          what happened when
 
 Each run can be stopped at any moment and goes on bit for bit; so does the study, which is nothing
-but its runs in their order.
+but its runs in their order. Simulations begin with the hottest, which meets first what a guide has
+not learned; where one is stopped for that reason, the place is labelled, the guide is fitted again,
+and all simulations of the member begin anew: averages that are compared share one guide.
 """
 
 import json
@@ -36,7 +38,8 @@ from hyperatom.simulation import assembly as simulations
 from hyperatom.simulation.movers import Mover, make_mover
 from hyperatom.simulation.settings import MotionSettings, load_motion_settings
 from hyperatom.simulation.simulation import Monitor as MotionMonitor
-from hyperatom.studies.joint_guide import join_guides
+from hyperatom.simulation.simulation import SimulationStopped
+from hyperatom.studies.joint_guide import JointGuide
 from hyperatom.studies.series import Member, build_member
 from hyperatom.studies.settings import (
     MemberSettings,
@@ -94,6 +97,10 @@ class StudyMonitor(Protocol):
         """A run begins, or goes on; `seconds_left` of the whole study, None while unknown."""
         ...
 
+    def mending(self, part: Part, number: int, problem: str) -> None:
+        """The guide was not sure where `part` came; the place is its further label `number`."""
+        ...
+
     def campaign(self, path: Path) -> AbstractContextManager[CampaignMonitor]:
         """Who watches the campaign in `path`."""
         ...
@@ -134,6 +141,7 @@ class Study:
     settings: StudySettings
     _stop: threading.Event = field(default_factory=threading.Event)
     _release: Callable[[], None] | None = None
+    _guides: dict[Path, JointGuide] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -149,21 +157,20 @@ class Study:
             if self.settings.method == "dynamic" and member.potential is None:
                 guide = folder / "guide"
                 learned = learning_temperatures(self.settings, member)
-                if len(learned) == 1:
-                    found.append(Part("guide", member, learned[0], guide))
-                else:
-                    found += [Part("guide", member, t, folder / f"guide-{t:g}K") for t in learned]
-                    found.append(Part("joint", member, learned[-1], guide))
+                found += [Part("guide", member, t, folder / f"guide-{t:g}K") for t in learned]
+                found.append(Part("joint", member, learned[-1], guide))
             kind: Kind = "chain" if self.settings.method == "exact" else "motion"
+            kelvins = self.settings.kelvins
             found += [
                 Part(kind, member, kelvin, folder / f"{kelvin:g}K", guide)
-                for kelvin in self.settings.kelvins
+                for kelvin in (kelvins if kind == "chain" else reversed(kelvins))
             ]
         return found
 
     def runs(self, member: MemberSettings) -> list[Part]:
         """The runs of a member that are averaged over, coldest first."""
-        return [p for p in self.parts() if p.member == member and p.kind in ("chain", "motion")]
+        found = [p for p in self.parts() if p.member == member and p.kind in ("chain", "motion")]
+        return sorted(found, key=lambda part: part.kelvin)
 
     def members(self) -> list[Member]:
         """The series with its atoms."""
@@ -175,10 +182,12 @@ class Study:
         mover: Mover | None = None
         whose: MemberSettings | None = None
         try:
-            for number, part in enumerate(parts, start=1):
-                if part.finished or self._stop.is_set():
-                    continue
-                monitor.part(part, number, len(parts), self._seconds_left(parts))
+            while not self._stop.is_set():
+                waiting = [number for number, part in enumerate(parts) if not part.finished]
+                if not waiting:
+                    break
+                part = parts[waiting[0]]
+                monitor.part(part, waiting[0] + 1, len(parts), self._seconds_left(parts))
                 began = time.perf_counter()
                 if part.kind == "motion":
                     if mover is None or whose != part.member:
@@ -186,11 +195,15 @@ class Study:
                             mover.close()
                         # Compiled once for all temperatures; its results do not depend on that.
                         mover, whose = self._mover(part), part.member
-                    self._move(part, mover, monitor)
+                    try:
+                        self._move(part, mover, monitor)
+                    except SimulationStopped as stopped:
+                        whose = None
+                        self._mend(part, stopped, monitor)
+                        continue
                 elif part.kind == "joint":
                     _sweep(part.path)
-                    own = [p.path for p in parts if p.member == part.member and p.kind == "guide"]
-                    join_guides(own, part.path)
+                    self._guide(part).fit()
                 else:
                     self._sample(part, monitor)
                 if not self._stop.is_set():
@@ -232,6 +245,38 @@ class Study:
             simulations.opened(part.path, watching, mover) as simulation,
         ):
             simulation.run(self._stop)
+
+    def _mend(self, part: Part, stopped: SimulationStopped, monitor: StudyMonitor) -> None:
+        """Label where the guide was not sure, fit it again, and forget what was moved on it.
+
+        Raises `stopped` again where the study has no guide of its own, or no label left to pay.
+        """
+        allowed = self.settings.dynamic.further_labels
+        if part.guide is None or stopped.place is None or not allowed:
+            raise stopped
+        guide = self._guide(part)
+        if guide.n_further >= allowed:
+            raise SimulationStopped(
+                f"{stopped.problem} So it is after {allowed} labels of such places.",
+                "Go on with more of them ('dynamic.further_labels'), learn at higher temperatures "
+                "('campaign.temperature'), or look at these places: they may be none of a crystal.",
+            ) from stopped
+        told = f"{part.sentence}: {stopped.problem}"
+        self.directory.log(told)
+        monitor.mending(part, guide.n_further + 1, told)
+        guide.label(stopped.place)
+        for one in self.runs(part.member):
+            _sweep(one.path)
+        # Last: until then all begins anew on the old guide, and comes to the same place.
+        guide.fit_again()
+
+    def _guide(self, part: Part) -> JointGuide:
+        folder = self.path / part.member.folder
+        if folder not in self._guides:
+            learned = learning_temperatures(self.settings, part.member)
+            campaigns = [folder / f"guide-{kelvin:g}K" for kelvin in learned]
+            self._guides[folder] = JointGuide(campaigns, folder / "guide", folder / "further.db")
+        return self._guides[folder]
 
     def _mover(self, part: Part) -> Mover:
         settings = motion_settings(self.settings, part)
