@@ -15,6 +15,7 @@ from hyperatom.potentials.features.density import DensityFeatures, DensitySettin
 from hyperatom.potentials.features.power_spectrum import power_spectrum
 from hyperatom.potentials.features.radial import radial_functions
 from hyperatom.potentials.features.spherical_harmonics import real_spherical_harmonics
+from hyperatom.potentials.features.trispectrum import coupled, pairs_of_degrees, trispectrum
 
 CELL = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-1.0, 0.8, 5.2]])
 PERIODIC = np.ones(3, dtype=bool)
@@ -28,6 +29,8 @@ SETTINGS = DensitySettings(
     power_spectrum_degree=4,
     bispectrum_radial=1,
     bispectrum_degree=3,
+    trispectrum_radial=1,
+    trispectrum_degree=2,
 )
 FEATURES = DensityFeatures(SETTINGS)
 
@@ -204,6 +207,39 @@ def test_bispectrum_equals_the_full_contraction_and_repeats_nothing():
     np.testing.assert_allclose(np.sort(ours[0]), distinct, atol=1e-9)
 
 
+@pytest.mark.parametrize(("n_channels", "max_degree"), [(1, 2), (2, 2), (1, 3)])
+def test_trispectrum_spans_all_products_of_pairs_and_repeats_nothing(n_channels, max_degree):
+    """On more densities than functions: full rank, and every other product is a sum of them."""
+    rng = np.random.default_rng(4)
+    density = jnp.asarray(rng.normal(size=(300, n_channels, (max_degree + 1) ** 2)))
+    ours = np.array(trispectrum(density, max_degree))
+    ours /= np.linalg.norm(ours, axis=0)
+    assert np.linalg.matrix_rank(ours, tol=1e-8) == ours.shape[1] < 300
+    for pairs in pairs_of_degrees(n_channels, max_degree):
+        tensors = np.asarray(coupled(density, max_degree, pairs))
+        every = np.einsum("ipk,iqk->ipq", tensors, tensors).reshape(300, -1)
+        every /= np.linalg.norm(every, axis=0)
+        left = every - ours @ np.linalg.lstsq(ours, every, rcond=None)[0]
+        assert np.abs(left).max() < 1e-8
+
+
+def test_pairs_are_coupled_as_defined():
+    """Each written out by itself."""
+    rng = np.random.default_rng(5)
+    density = rng.normal(size=(1, 2, 9))
+    pairs = pairs_of_degrees(2, 2)[2]
+    tensors = np.asarray(coupled(jnp.asarray(density), 2, pairs))[0]
+    place = 0
+    for first, second, a, b in pairs.blocks:
+        left = density[0][:, first * first : (first + 1) ** 2]
+        right = density[0][:, second * second : (second + 1) ** 2]
+        for c, d in zip(a, b, strict=True):
+            expected = np.einsum("m,n,mnk->k", left[c], right[d], coupling(first, second, 2))
+            np.testing.assert_allclose(tensors[place], expected, atol=1e-13)
+            place += 1
+    assert place == len(tensors)
+
+
 def test_power_spectrum_is_a_double_sum_of_legendre_polynomials():
     rng = np.random.default_rng(8)
     units, weights = directions(6, 9), rng.normal(size=(2, 6))
@@ -237,6 +273,7 @@ def test_a_weighted_sum_is_that_of_the_invariants(diagonal):
     settings = DensitySettings(
         (1, 8), 4.0, 3, 3, power_spectrum_radial=3, power_spectrum_degree=3,
         power_spectrum_diagonal=diagonal, bispectrum_radial=2, bispectrum_degree=2,
+        trispectrum_radial=1, trispectrum_degree=2,
     )  # fmt: skip
     features = DensityFeatures(settings)
     rng = np.random.default_rng(0)

@@ -53,6 +53,7 @@ def model_of(species, precision="float64", rich=False):
         settings = {
             "n_radial": 3, "max_degree": 2, "power_spectrum_radial": 2, "power_spectrum_degree": 2,
             "bispectrum_radial": 1, "bispectrum_degree": 2,
+            "trispectrum_radial": 1, "trispectrum_degree": 1,
         }  # fmt: skip
     model = LinearDensityModel(
         DensitySettings(species=species, cutoff=CUTOFF, **settings), precision

@@ -20,6 +20,9 @@ from hyperatom.references.stored import StoredReference
 SURPRISED_EVERY = 5
 """Labels of campaigns between two fits, whose predictions are compared with the next labels."""
 
+SURPRISED_BY = 20
+"""So many labels, the last ones: how surprising earlier ones were is forgotten anyway."""
+
 
 @dataclass
 class JointGuide:
@@ -101,11 +104,11 @@ class JointGuide:
         coldest = _settings(RunDirectory.open(self.campaigns[0], lock=False)).temperature
         start = load_configuration(hottest.file("start.npz"))
         learner = make_learner(_settings(hottest), start, hottest, coldest)
-        for path in self.campaigns:
-            for label in _labels(path / "labels.db"):
-                learner.add(label.configuration, label.evaluation)
-                if learner.n_labels % SURPRISED_EVERY == 0:
-                    learner.fit()
+        labels = [label for path in self.campaigns for label in _labels(path / "labels.db")]
+        for left, label in zip(reversed(range(len(labels))), labels, strict=True):
+            learner.add(label.configuration, label.evaluation)
+            if left <= SURPRISED_BY and left % SURPRISED_EVERY == 0:
+                learner.fit()
         return learner
 
     def _further(self) -> list[Label]:

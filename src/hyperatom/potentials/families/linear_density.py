@@ -32,8 +32,12 @@ class LinearDensitySettings(FamilySettings):
         None, ge=0, le=6, description="radial functions of the 4-body terms; null: by species"
     )
     bispectrum_degree: int = Field(3, ge=0, le=6, description="largest l of the 4-body terms")
+    trispectrum_channels: int | None = Field(
+        0, ge=0, le=4, description="radial functions of the 5-body terms; null: by species"
+    )
+    trispectrum_degree: int = Field(3, ge=0, le=3, description="largest l of the 5-body terms")
     energy_emphasis: float = Field(
-        30.0, gt=0, description="1/Å; of fits to data: force noise over energy noise, at the least"
+        10.0, gt=0, description="1/Å; of fits to data: force noise over energy noise, at the least"
     )
 
 
@@ -46,20 +50,29 @@ def density_settings(guide: LinearDensitySettings, species: tuple[int, ...]) -> 
     from hyperatom.potentials.features.density import DensitySettings
 
     power, bispectrum = guide.power_channels, guide.bispectrum_channels
+    trispectrum = guide.trispectrum_channels
     if power is None:
         power = min(guide.radial_functions, max(2, 12 // len(species)))
     if bispectrum is None:
         bispectrum = min(guide.radial_functions, max(1, 6 // len(species)))
+    if trispectrum is None:
+        trispectrum = min(guide.radial_functions, 3 // len(species))
     return DensitySettings(
         species=species,
         cutoff=guide.cutoff,
         n_radial=guide.radial_functions,
-        max_degree=max(guide.power_degree, guide.bispectrum_degree),
+        max_degree=max(
+            guide.power_degree,
+            guide.bispectrum_degree,
+            guide.trispectrum_degree if trispectrum else 0,
+        ),
         crowding=guide.crowding,
         power_spectrum_radial=power,
         power_spectrum_degree=guide.power_degree,
         bispectrum_radial=bispectrum,
         bispectrum_degree=guide.bispectrum_degree,
+        trispectrum_radial=trispectrum,
+        trispectrum_degree=guide.trispectrum_degree if trispectrum else 0,
     )
 
 
@@ -88,7 +101,7 @@ def _unknowns(settings: LinearDensitySettings, species: tuple[int, ...]) -> int:
 FAMILIES = (
     Family(
         name="linear_density",
-        title="atomic cluster expansion to four bodies, Bayesian linear: fits in closed form",
+        title="atomic cluster expansion to five bodies, Bayesian linear: fits in closed form",
         settings=LinearDensitySettings,
         fit=_fit,
         assemble=_assemble,
@@ -97,7 +110,8 @@ FAMILIES = (
         doi="10.1103/PhysRevB.99.014104",
         small={
             "cutoff": 3.6, "radial_functions": 4, "power_channels": 2, "power_degree": 1,
-            "bispectrum_channels": 1, "bispectrum_degree": 1,
+            "bispectrum_channels": 1, "bispectrum_degree": 1, "trispectrum_channels": 1,
+            "trispectrum_degree": 1,
         },
         unknowns=_unknowns,
     ),

@@ -41,6 +41,11 @@ from hyperatom.potentials.features.spherical_harmonics import (
     gradient_of_expansion,
     real_spherical_harmonics,
 )
+from hyperatom.potentials.features.trispectrum import (
+    n_trispectrum,
+    trispectrum,
+    weighted_trispectrum,
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class DensitySettings:
     | `power_spectrum_diagonal` | -    | only squares of channels?                       |
     | `bispectrum_radial`       | -    | radial functions in the bispectrum; 0: none     |
     | `bispectrum_degree`       | -    | its greatest degree                             |
+    | `trispectrum_radial`      | -    | radial functions in the trispectrum; 0: none    |
+    | `trispectrum_degree`      | -    | its greatest degree                             |
     """
 
     species: tuple[int, ...]
@@ -73,6 +80,8 @@ class DensitySettings:
     power_spectrum_diagonal: bool = False
     bispectrum_radial: int = 0
     bispectrum_degree: int = 0
+    trispectrum_radial: int = 0
+    trispectrum_degree: int = 0
 
     def __post_init__(self) -> None:
         if not (self.species and self.cutoff > 0.0 and self.n_radial > 0 and self.max_degree >= 0):
@@ -80,12 +89,14 @@ class DensitySettings:
                 f"A density needs species, a cutoff and radial functions; found {self}.",
                 "Give at least one species, a positive cutoff and n_radial of at least 1.",
             )
-        if max(self.power_spectrum_radial, self.bispectrum_radial) > self.n_radial:
+        chosen = (self.power_spectrum_radial, self.bispectrum_radial, self.trispectrum_radial)
+        if max(chosen) > self.n_radial:
             raise InputError(
                 f"The invariants ask for more radial functions than the {self.n_radial} there are.",
                 "Raise n_radial.",
             )
-        if max(self.power_spectrum_degree, self.bispectrum_degree) > self.max_degree:
+        degrees = (self.power_spectrum_degree, self.bispectrum_degree, self.trispectrum_degree)
+        if max(degrees) > self.max_degree:
             raise InputError(
                 f"The invariants ask for degrees beyond max_degree = {self.max_degree}.",
                 "Raise max_degree.",
@@ -96,8 +107,8 @@ class DensityFeatures:
     """Displacements of neighbours -> density -> invariant features of each atom.
 
     `blocks` names the feature columns of each body order: `radial` (two-body), `power_spectrum`
-    (three-body), `bispectrum` (four-body). `n_features`, `n_channels` (species x radial) and `n_lm`
-    are the sizes.
+    (three-body), `bispectrum` (four-body), `trispectrum` (five-body). `n_features`, `n_channels`
+    (species x radial) and `n_lm` are the sizes.
     """
 
     def __init__(self, settings: DensitySettings) -> None:
@@ -114,6 +125,9 @@ class DensityFeatures:
             ),
             "bispectrum": n_bispectrum(
                 n_species * settings.bispectrum_radial, settings.bispectrum_degree
+            ),
+            "trispectrum": n_trispectrum(
+                n_species * settings.trispectrum_radial, settings.trispectrum_degree
             ),
         }
         self.blocks: dict[str, slice] = {}
@@ -159,6 +173,12 @@ class DensityFeatures:
                     self._first(density, settings.bispectrum_radial), settings.bispectrum_degree
                 )
             )
+        if settings.trispectrum_radial:
+            features.append(
+                trispectrum(
+                    self._first(density, settings.trispectrum_radial), settings.trispectrum_degree
+                )
+            )
         return jnp.concatenate(features, axis=1)
 
     def weighted_sum(
@@ -188,6 +208,13 @@ class DensityFeatures:
                 self._first(density, settings.bispectrum_radial),
                 settings.bispectrum_degree,
                 own["bispectrum"],
+                mine,
+            )
+        if settings.trispectrum_radial:
+            total = total + weighted_trispectrum(
+                self._first(density, settings.trispectrum_radial),
+                settings.trispectrum_degree,
+                own["trispectrum"],
                 mine,
             )
         return total

@@ -1,7 +1,7 @@
 """Derivatives of the density's invariants with respect to the density, written out.
 
-The power spectrum is bilinear and the bispectrum trilinear in A, so that each derivative is a
-product of one factor less: a hundred times cheaper than one automatic derivative for each component
+The invariants are products of two, three or four densities, and each derivative is a product of
+one factor less: a hundred times cheaper than one automatic derivative for each component
 of the density.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hyperatom.potentials.features.bispectrum import channel_triples, coupling, degree_triples
 from hyperatom.potentials.features.density import DensitySettings
+from hyperatom.potentials.features.trispectrum import Pairs, coupled, pairs_of_degrees
 
 
 def slopes_of_invariants(settings: DensitySettings, density: jax.Array) -> jax.Array:
@@ -44,6 +45,9 @@ def slopes_of_invariants(settings: DensitySettings, density: jax.Array) -> jax.A
     if chosen := settings.bispectrum_radial:
         part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
         pieces.append(widened(_of_bispectrum(part, settings.bispectrum_degree), chosen))
+    if chosen := settings.trispectrum_radial:
+        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
+        pieces.append(widened(_of_trispectrum(part, settings.trispectrum_degree), chosen))
     return jnp.concatenate(pieces, axis=1)
 
 
@@ -85,6 +89,39 @@ def _of_bispectrum(density: jax.Array, max_degree: int) -> jax.Array:
         assert total is not None
         rows.append(total)
     return jnp.concatenate(rows, axis=1)
+
+
+def _of_trispectrum(density: jax.Array, max_degree: int) -> jax.Array:
+    # dT_pq / dA = P_q dP_p / dA + P_p dP_q / dA
+    rows = []
+    for pairs in pairs_of_degrees(density.shape[1], max_degree):
+        tensors = coupled(density, max_degree, pairs)
+        slopes = _of_pairs(density, max_degree, pairs)
+        left, right = pairs.products
+        both = jnp.einsum("iqk,ipkcm->ipqcm", tensors, slopes)
+        rows.append(both[:, left, right] + both[:, right, left])
+    return jnp.concatenate(rows, axis=1)
+
+
+def _of_pairs(density: jax.Array, max_degree: int, pairs: Pairs) -> jax.Array:
+    # dP / dA of `coupled`: (n_block, n_pairs, 2 L + 1, n_channels, n_lm)
+    n_channels, n_lm = density.shape[1], (max_degree + 1) ** 2
+    found = []
+    for first, second, a, b in pairs.blocks:
+        coefficients = jnp.asarray(coupling(first, second, pairs.degree), dtype=density.dtype)
+        total = jnp.zeros((), density.dtype)
+        for mine, other, channel, factor, contraction in (
+            (first, second, a, b, "ipn,mnk->ipkm"),
+            (second, first, b, a, "ipm,mnk->ipkn"),
+        ):
+            there = density[:, factor, other * other : (other + 1) ** 2]
+            slope = jnp.einsum(contraction, there, coefficients)
+            start, end = mine * mine, (mine + 1) ** 2
+            wide = jnp.pad(slope, ((0, 0),) * 3 + ((start, n_lm - end),))
+            one = jnp.asarray(channel[:, None] == np.arange(n_channels), density.dtype)
+            total = total + wide[:, :, :, None, :] * one[:, None, :, None]
+        found.append(total)
+    return jnp.concatenate(found, axis=1)
 
 
 def _placed(factors: jax.Array, channel: np.ndarray, n_channels: int) -> jax.Array:

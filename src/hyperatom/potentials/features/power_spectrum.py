@@ -50,12 +50,12 @@ def weighted_power_spectrum(
         share = (2 * degree + 1) ** -0.5 * np.where(np.eye(n_channels, dtype=bool), 1.0, 0.5)
         table = own[:, source.ravel()] * share.ravel().astype(density.dtype)
         matrix = (mine @ table).reshape(n_block, n_channels, n_channels)
-        total = total + _quadratic(matrix, part)
+        total = total + quadratic(matrix, part)
     return total
 
 
 @jax.custom_vjp
-def _quadratic(matrix: jax.Array, part: jax.Array) -> jax.Array:
+def quadratic(matrix: jax.Array, part: jax.Array) -> jax.Array:
     """sum_abm W_ab A_am A_bm of each atom, W symmetric: its derivative is 2 W A."""
     return _quadratic_forward(matrix, part)[0]
 
@@ -75,7 +75,7 @@ def _quadratic_backward(
     return jnp.einsum("iam,ibm->iab", slope * part, part), 2.0 * slope * turned
 
 
-_quadratic.defvjp(_quadratic_forward, _quadratic_backward)
+quadratic.defvjp(_quadratic_forward, _quadratic_backward)
 
 
 def n_power_spectrum(n_channels: int, max_degree: int, diagonal: bool) -> int:
