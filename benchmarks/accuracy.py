@@ -36,13 +36,20 @@ VALIDATION = 0.1
 RIVALS = ("gap_fit", "pacemaker", "mace")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MARK = "<!-- made by benchmarks/accuracy.py -->\n"
-OURS: dict[str, dict[str, Any]] = {
-    "linear_density": {"cutoff": 5.5},
-    "ace": {"cutoff": 5.5},
-    "gap": {"cutoff": 5.0},
-    "flare": {"cutoff": 5.0},
-    "behler_parrinello": {"cutoff": 6.0},
+OURS: dict[str, tuple[dict[str, Any], ...]] = {
+    "linear_density": (
+        {"cutoff": 5.5, "crowding": 0.0},
+        {"cutoff": 5.5, "crowding": 0.0, "trispectrum_channels": None},
+    ),
+    "ace": ({"cutoff": 5.5},),
+    "gap": ({"cutoff": 5.0},),
+    "flare": ({"cutoff": 5.0},),
+    "behler_parrinello": ({"cutoff": 6.0},),
 }
+"""Settings of our families, smaller first; of several those of least error on the validation."""
+
+FORCE_NOISE, ENERGY_NOISE = 50.0, 2.0
+"""meV/Å and meV/atom: errors that count alike where settings are compared."""
 
 
 class DataSet(NamedTuple):
@@ -160,16 +167,26 @@ def child(name: str, folder: Path, minutes: float) -> None:
         read_data(folder / f"{part}.xyz") for part in ("train", "validation", "test")
     )
     family = find_family(name)
-    settings = checked_settings(family, {"kind": name, **OURS[name]})
     species = species_of(training)
+    constants = energies_of_atoms(training, species)
+    least, best = np.inf, None
     began = time.perf_counter()
-    task = FitTask(
-        settings, species, training, validation, energies_of_atoms(training, species),
-        seconds=60.0 * minutes,
-    )  # fmt: skip
-    potential = family.fit(task).potential
+    for given in OURS[name]:
+        clock = time.perf_counter()
+        left = 60.0 * minutes - (clock - began)
+        settings = checked_settings(family, {"kind": name, **given})
+        task = FitTask(settings, species, training, validation, constants, seconds=left)
+        potential = family.fit(task).potential
+        unseen = assess(potential, validation, timed=False).total
+        error = float(np.hypot(unseen.energy / ENERGY_NOISE, unseen.forces / FORCE_NOISE))
+        if best is None or error < least:
+            least, best = error, potential
+        spent = time.perf_counter() - clock
+        if time.perf_counter() - began + 3.0 * spent > 60.0 * minutes:
+            break
+    assert best is not None
     seconds = time.perf_counter() - began
-    judged = assess(potential, test, timed=False)
+    judged = assess(best, test, timed=False)
     found = judged.total
     os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
     trusted = judged.trust
@@ -178,7 +195,7 @@ def child(name: str, folder: Path, minutes: float) -> None:
         if trusted is not None
         else (float("nan"),) * 3
     )
-    print(found.energy, found.forces, cost(potential, test), seconds, *calibration)
+    print(found.energy, found.forces, cost(best, test), seconds, *calibration)
 
 
 def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:

@@ -351,6 +351,10 @@ def test_where_a_guide_is_not_sure_the_reference_is_asked(tmp_path, monkeypatch)
     assert [number for _, number, _ in told.mended] == list(range(1, len(told.mended) + 1))
     with LabelStore(plain / "aluminium" / "further.db", read_only=True) as store:
         assert len(store) == len(told.mended)
+    with opened(plain) as work:
+        assert work.n_further(work.settings.series[0]) == len(told.mended)
+        found = investigate(work, lambda *_: None)
+    assert any(f"not sure at {len(told.mended)} places" in line for line in found.lines())
     text = (plain / "aluminium" / "guide" / "log.txt").read_text()
     assert text.count("a guide of") == 1 + len(told.mended)
 

@@ -1,5 +1,6 @@
 """The learner of a campaign's guide: that of the family which the input names."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -45,8 +46,12 @@ class Learner(Protocol):
         """Learn one label."""
         ...
 
-    def fit(self) -> Any:
-        """The frozen guide of the labels so far."""
+    def add_many(self, labels: Iterable[tuple[Configuration, Evaluation]]) -> None:
+        """Learn labels by which nobody is surprised, in less time."""
+        ...
+
+    def fit(self, *, anew: bool = False) -> Any:
+        """The frozen guide of the labels so far, or of most of them, unless it is made `anew`."""
         ...
 
     def floor(self, guide: Any) -> float:

@@ -1,5 +1,6 @@
 """Learns any family of potentials label by label, for a campaign's guide."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -62,14 +63,19 @@ class FamilyLearner:
             frame = without([frame], [self.baseline.evaluate(configuration)])[0]
         self._frames.append(frame)
 
-    def fit(self) -> FittedPotential:
-        """The frozen potential of the labels so far, or of a fifth fewer.
+    def add_many(self, labels: Iterable[tuple[Configuration, Evaluation]]) -> None:
+        """Learn several labels."""
+        for configuration, evaluation in labels:
+            self.add(configuration, evaluation)
+
+    def fit(self, *, anew: bool = False) -> FittedPotential:
+        """The frozen potential of the labels so far, or, but `anew`, of a fifth fewer.
 
         Raises `InputError` before the first label.
         """
         if not self._frames:
             raise InputError("There is no label to learn from.", "Add one.")
-        if self._latest is None or len(self._frames) >= self._next:
+        if anew or self._latest is None or len(self._frames) >= self._next:
             self._next = max(len(self._frames) + 1.0, GROWTH * len(self._frames))
             self._latest = self._fitted()
         return self._on_baseline(self._latest)

@@ -2,7 +2,7 @@
 potential, bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -94,22 +94,27 @@ class LinearDensityLearner:
             assert guessed.energy_error is not None
             surprise = (evaluation.energy - guessed.energy) / guessed.energy_error
             self._surprises.append(float(surprise * self._latest.inflation))
-        self.labels.append((configuration, evaluation))
-        self._kept.append(True)
-        self._accumulate(configuration, evaluation)
+        self._keep(configuration, evaluation)
         if len(self.labels) >= self._next_update:
-            self._next_update = max(len(self.labels) + 1, UPDATE_GROWTH * len(self.labels))
-            self._forget()
-            self._renew_hyperparameters()
-        self._stale = True
+            self._update()
+
+    def add_many(self, labels: Iterable[tuple[Configuration, Evaluation]]) -> None:
+        """Learn labels by which nobody is surprised: hyperparameters are renewed once."""
+        for configuration, evaluation in labels:
+            if not self.labels:
+                self._energy_per_atom = evaluation.energy / configuration.n_atoms
+            self._keep(configuration, evaluation)
+        if self.labels:
+            self._update()
 
     @property
     def unseen(self) -> int:
         """Directions of feature space that no label says anything of."""
         return self._solve().unseen
 
-    def fit(self) -> LinearDensityPotential:
-        """The frozen potential of all labels so far."""
+    def fit(self, *, anew: bool = False) -> LinearDensityPotential:
+        """The frozen potential of all labels so far, always of all."""
+        del anew
         if self._stale or self._latest is None:
             self._latest = self._freeze(self._solve())
             self._stale = False
@@ -151,6 +156,18 @@ class LinearDensityLearner:
         # Five fictitious labels that came out as predicted; outliers count as three deviations.
         squares = np.minimum(recent**2, 9.0)
         return float(np.sqrt((squares.sum() + 5.0) / (len(recent) + 5.0)))
+
+    def _keep(self, configuration: Configuration, evaluation: Evaluation) -> None:
+        self.labels.append((configuration, evaluation))
+        self._kept.append(True)
+        self._accumulate(configuration, evaluation)
+        self._stale = True
+
+    def _update(self) -> None:
+        self._next_update = max(len(self.labels) + 1, UPDATE_GROWTH * len(self.labels))
+        self._forget()
+        self._renew_hyperparameters()
+        self._stale = True
 
     def _accumulate(self, configuration: Configuration, evaluation: Evaluation) -> None:
         rows = self._rows.make(configuration)

@@ -91,10 +91,10 @@ class JointGuide:
 
     def _taught(self) -> tuple[Learner, Any]:
         learner = self._learner or self._of_campaigns()
-        guide = learner.fit()
+        guide = learner.fit(anew=self._learner is None)
         for label in self._further()[self._learned :]:
             learner.add(label.configuration, label.evaluation)
-            guide = learner.fit()
+            guide = learner.fit(anew=True)
             self._learned += 1
         self._learner = learner
         return learner, guide
@@ -104,11 +104,16 @@ class JointGuide:
         coldest = _settings(RunDirectory.open(self.campaigns[0], lock=False)).temperature
         start = load_configuration(hottest.file("start.npz"))
         learner = make_learner(_settings(hottest), start, hottest, coldest)
-        labels = [label for path in self.campaigns for label in _labels(path / "labels.db")]
-        for left, label in zip(reversed(range(len(labels))), labels, strict=True):
-            learner.add(label.configuration, label.evaluation)
-            if left <= SURPRISED_BY and left % SURPRISED_EVERY == 0:
+        labels = [
+            (label.configuration, label.evaluation)
+            for path in self.campaigns
+            for label in _labels(path / "labels.db")
+        ]
+        learner.add_many(labels[:-SURPRISED_BY])
+        for number, label in enumerate(labels[-SURPRISED_BY:]):
+            if number % SURPRISED_EVERY == 0 and learner.n_labels:
                 learner.fit()
+            learner.add(*label)
         return learner
 
     def _further(self) -> list[Label]:

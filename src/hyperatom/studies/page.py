@@ -31,7 +31,7 @@ GHOSTS = " Rings are sites of six dimensions outside the windows, by how much at
 
 @dataclass
 class Findings:
-    """All that a study has found, by member; `problems` are sentences about what it has not."""
+    """All that a study has found, by member; `problems` are sentences on what to beware of."""
 
     observations: dict[str, dict[str, Observation]] = field(default_factory=dict)
     densities: dict[str, dict[float, DensityMapResult]] = field(default_factory=dict)
@@ -72,6 +72,11 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
     parts = study.runs(member.settings)
     runs = [(part.kelvin, samples_of(part, settings)) for part in parts]
     found.n_atoms[name] = member.configuration.n_atoms
+    if n_further := study.n_further(member.settings):
+        found.problems.append(
+            f"{name}: the guide was not sure at {n_further} places on the way; the reference was "
+            "asked there, and all trajectories are those of the guide that knows them."
+        )
     below, problems = minima(parts, settings, told)
     found.problems += problems
     told(0.0, f"heat capacity of {name}")

@@ -172,6 +172,11 @@ class Study:
         found = [p for p in self.parts() if p.member == member and p.kind in ("chain", "motion")]
         return sorted(found, key=lambda part: part.kelvin)
 
+    def n_further(self, member: MemberSettings) -> int:
+        """Labels of places where its guide was not sure, and a trajectory was stopped."""
+        guides = [part for part in self.parts() if part.member == member and part.kind == "joint"]
+        return sum(self._guide(part).n_further for part in guides)
+
     def members(self) -> list[Member]:
         """The series with its atoms."""
         return [build_member(one, self.path) for one in self.settings.series]
