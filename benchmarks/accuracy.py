@@ -38,6 +38,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 MARK = "<!-- made by benchmarks/accuracy.py -->\n"
 OURS: dict[str, tuple[dict[str, Any], ...]] = {
     "linear_density": (
+        {"cutoff": 5.5},
         {"cutoff": 5.5, "crowding": 0.0},
         {"cutoff": 5.5, "crowding": 0.0, "trispectrum_channels": None},
     ),
