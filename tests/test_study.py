@@ -34,7 +34,7 @@ from hyperatom.studies.settings import (
 from hyperatom.studies.six_dimensions import lift_runs, phason_jumps
 from hyperatom.studies.study import create, opened
 from hyperatom.trajectory import Trajectory
-from hyperatom.units import FEMTOSECOND
+from hyperatom.units import BOLTZMANN, FEMTOSECOND
 
 PERIOD = 60.0  # fs
 EDGE = 3.0  # Å
@@ -166,6 +166,13 @@ def test_springs_have_the_heat_capacity_of_dulong_and_petit_by_three_routes(spri
     np.testing.assert_allclose(observed.curves["inherent structures"].y, 0.0, atol=1e-3)
     split = found.observations["energy"]["springs"].curves
     assert (split["inherent structure"].y < 1e-6).all()
+    # Nothing diffuses: bounds of D, which are those of what the springs allow, 3 k_B T / k.
+    (bound,) = found.observations["diffusion"]["springs"].curves.values()
+    stiffness = 26.9815385 * (2.0 * np.pi / (PERIOD * FEMTOSECOND)) ** 2
+    there = found.observations["displacement"]["springs"].curves["Al"].y
+    np.testing.assert_allclose(there, 6.0 * BOLTZMANN * bound.x / stiffness * 7 / 8, rtol=0.15)
+    assert (bound.y < 1e-6).all()
+    assert (bound.y > 0.0).all()
     page = (springs / "study" / "report.html").read_text()
     for words in ("Dulong", "fluctuation", "springs", "machine-learned dynamics", "isosurface"):
         assert words in page

@@ -11,7 +11,10 @@ import numpy as np
 from hyperatom.analysis.arrhenius import arrhenius
 from hyperatom.analysis.heat_capacity import DULONG_PETIT, HeatCapacityCurve
 from hyperatom.analysis.inherent_structures import InherentStructures
-from hyperatom.analysis.mean_squared_displacement import MeanSquaredDisplacement
+from hyperatom.analysis.mean_squared_displacement import (
+    SQUARE_CENTIMETRE_PER_SECOND,
+    MeanSquaredDisplacement,
+)
 from hyperatom.analysis.observation import Axis, Curve, Observation
 from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
 from hyperatom.campaign.run_directory import write_atomically
@@ -83,8 +86,9 @@ def energies(runs: Sequence[tuple[float, Trajectory]], minima: Minima) -> Observ
 def diffusion(runs: Sequence[tuple[float, Trajectory]]) -> tuple[Observation, Observation]:
     """D(T) by species with Arrhenius lines where they can be, and how far atoms have come.
 
-    The second holds mean squared displacements at the longest lag: an upper bound for 6 D t where
-    nothing diffuses. Raises `InputError` for Monte Carlo chains, which have no clock.
+    The second holds mean squared displacements at the longest lag t. Where a species does not
+    diffuse they bound its constant, D <= MSD(t) / 6 t: bound atoms, and jumps to and fro, make this
+    ratio fall with t. Raises `InputError` for Monte Carlo chains, which have no clock.
     """
     symbols = runs[0][1].symbols
     constants: dict[str, dict[float, Estimate]] = {symbol: {} for symbol in symbols}
@@ -107,6 +111,13 @@ def diffusion(runs: Sequence[tuple[float, Trajectory]]) -> tuple[Observation, Ob
             numbers[f"D of {symbol} at {kelvin:g} K"] = constant
         if found:
             curves[symbol] = _curve(sorted(found.items()))
+        bounds = [
+            (kelvin, *(SQUARE_CENTIMETRE_PER_SECOND * np.array(one) / (6.0 * lag)))
+            for kelvin, *one in reached[symbol]
+            if kelvin not in found
+        ]
+        if bounds:
+            curves[f"{symbol}, at most"] = Curve(*np.array(bounds).T)
         usable = {t: d for t, d in found.items() if d.value > 0.0 and d.error > 0.0}
         if len(usable) >= 3:
             line = arrhenius(usable)

@@ -110,10 +110,11 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
         return
     told(0.6, f"diffusion of {name}")
     constants, displacement = diffusion(runs)
-    if constants.numbers:
-        found.add("diffusion", name, constants)
-    else:
-        found.problems.append(f"{name}: nothing diffuses within the runs.")
+    found.add("diffusion", name, constants)
+    if not constants.numbers:
+        found.problems.append(
+            f"{name}: nothing diffuses within the runs; the table of D has upper bounds."
+        )
     found.add("displacement", name, displacement)
     if member.approximant is not None:
         told(0.8, f"six dimensions of {name}")
