@@ -13,6 +13,7 @@ from hyperatom.campaign.learning import Learner, make_learner
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.configuration import Configuration
+from hyperatom.evaluation import Evaluation
 from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
 from hyperatom.references.stored import StoredReference
@@ -61,22 +62,26 @@ class JointGuide:
         finally:
             directory.close()
 
-    def label(self, configuration: Configuration) -> None:
-        """Ask the reference; its answer is among the further labels when this returns.
+    def label(
+        self, configurations: Sequence[Configuration], kept: Path, provenance: str
+    ) -> list[Evaluation]:
+        """Ask the reference; each answer is in the store `kept` before it is used.
 
         Raises `ReferenceFailure` where it has none.
         """
         hottest = self._hottest
         settings = _settings(hottest)
         engine = make_reference(
-            settings, configuration, self.place / "engines", engines_here(settings)
+            settings, configurations[0], self.place / "engines", engines_here(settings)
         )
         with (
             closing(engine),
             closing(make_farm(settings, engine, hottest)) as farm,
-            LabelStore(self.further) as store,
+            LabelStore(kept) as store,
         ):
-            StoredReference(farm, store, "a trajectory was stopped there").evaluate(configuration)
+            reference = StoredReference(farm, store, provenance)
+            asked = [reference.request(configuration) for configuration in configurations]
+            return [answer.result() for answer in asked]
 
     def fit_again(self) -> None:
         """Replace the guide by that of all labels."""

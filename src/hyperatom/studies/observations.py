@@ -1,7 +1,7 @@
 """What a study finds of each member: heat capacity, energies, diffusion, minima."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from math import ceil
 from pathlib import Path
@@ -32,8 +32,14 @@ Minima = dict[float, dict[str, Estimate]]
 """By temperature, K: energies of minima and of vibration, eV/atom."""
 
 
-def heat_capacity(runs: Sequence[tuple[float, Trajectory]], minima: Minima) -> Observation:
+def heat_capacity(
+    runs: Sequence[tuple[float, Trajectory]],
+    minima: Minima,
+    corrections: Mapping[float, Estimate] | None = None,
+) -> Observation:
     """C_V three ways, and the part of the inherent structures, d<e_IS>/dT; k_B by atom.
+
+    With `corrections` (eV/atom, see `reference_check`) the slope of the reference's energy as well.
 
     The number `slope over all temperatures` is that of a straight line through <U>, with the
     kinetic part: for a harmonic crystal 3 (N - 1)/N.
@@ -53,6 +59,17 @@ def heat_capacity(runs: Sequence[tuple[float, Trajectory]], minima: Minima) -> O
     kelvins, means = zip(*_mean_energies(runs), strict=True)
     numbers["slope over all temperatures"] = _line(kelvins, means, kinetic)
     notes = list(found.notes)
+    if corrections:
+        corrected = [_sum(mean, corrections[t]) for t, mean in zip(kelvins, means, strict=True)]
+        slopes = _slopes(kelvins, corrected)
+        curves["slope, of the reference"] = replace(slopes, y=slopes.y + kinetic)
+        numbers["slope over all temperatures, of the reference"] = _line(
+            kelvins, corrected, kinetic
+        )
+        notes.append(
+            "Slopes of the reference are those of its own mean energies, to second order in what "
+            "the guide errs: their error bars hold that error, too."
+        )
     if len(minima) > 1:
         ours = sorted(minima)
         inherent = [minima[t]["inherent structure"] for t in ours]
@@ -225,6 +242,16 @@ def _slopes(kelvins: Sequence[float], means: Sequence[Estimate]) -> Curve:
         np.diff(value) / gap,
         np.hypot(error[1:], error[:-1]) / gap,
         min(one.n_effective for one in means),
+    )
+
+
+def _sum(one: Estimate, other: Estimate) -> Estimate:
+    """Of independent estimates."""
+    return replace(
+        one,
+        value=one.value + other.value,
+        error=float(np.hypot(one.error, other.error)),
+        n_effective=min(one.n_effective, other.n_effective),
     )
 
 

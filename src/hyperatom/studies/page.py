@@ -21,6 +21,7 @@ from hyperatom.studies.observations import (
     minima,
 )
 from hyperatom.studies.pictures import draw_densities, draw_heat_capacities, draw_perpendicular
+from hyperatom.studies.reference_check import corrections
 from hyperatom.studies.samples import samples_of
 from hyperatom.studies.series import Member
 from hyperatom.studies.six_dimensions import Lifted, lift_runs, phason_jumps
@@ -53,6 +54,9 @@ class Findings:
             found.append(
                 f"{name}: C_V = {slope} by the slope of the energy; harmonic: {limit:.4f} k_B/atom"
             )
+            key = "slope over all temperatures, of the reference"
+            if key in observed.numbers:
+                found.append(f"{name}: C_V = {observed.numbers[key]} for the reference's energy")
             key = "inherent structures, over all temperatures"
             if key in observed.numbers:
                 found.append(f"{name}: of which inherent structures {observed.numbers[key]}")
@@ -79,8 +83,9 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
         )
     below, problems = minima(parts, settings, told)
     found.problems += problems
+    checked = corrections(study, parts, told)
     told(0.0, f"heat capacity of {name}")
-    found.add("heat-capacity", name, heat_capacity(runs, below))
+    found.add("heat-capacity", name, heat_capacity(runs, below, checked))
     found.add("energy", name, energies(runs, below))
     told(0.3, f"density of {name}")
     species = runs[0][1].symbols

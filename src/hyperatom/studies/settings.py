@@ -133,6 +133,14 @@ class MinimaSettings(Section):
     steps: int = Field(2000, ge=1, description="of the search, at most")
 
 
+class CheckSettings(Section):
+    """What the reference says of frames that a guide of the study has sampled."""
+
+    frames: int = Field(
+        0, ge=0, le=100_000, description="at each temperature, labels to pay for; 0: none"
+    )
+
+
 class MapSettings(Section):
     """Density maps, and the path of the atoms through six dimensions."""
 
@@ -158,6 +166,7 @@ class StudySettings(Section):
     dynamic: DynamicSettings = DynamicSettings()
     campaign: CampaignParts = CampaignParts()
     minima: MinimaSettings = MinimaSettings()
+    check: CheckSettings = CheckSettings()
     maps: MapSettings = MapSettings()
     experiment: dict[str, tuple[Path, ...]] = Field(
         {}, description="CSV files to draw beside: heat-capacity: [measured.csv]"

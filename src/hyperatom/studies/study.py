@@ -6,6 +6,7 @@ NAME/start.extxyz  the atoms of a member of the series
 NAME/guide-300K/ ...   campaigns whose labels NAME/guide/ is fitted to, where the study learns it
 NAME/further.db  labels of places where the guide was not sure, and a trajectory was stopped
 NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
+NAME/300K/reference.db   what the reference says of some frames, where the study asks
 NAME/300K/finished.json  written when that run has come to its end
 log.txt          what happened when
 
@@ -175,7 +176,7 @@ class Study:
     def n_further(self, member: MemberSettings) -> int:
         """Labels of places where its guide was not sure, and a trajectory was stopped."""
         guides = [part for part in self.parts() if part.member == member and part.kind == "joint"]
-        return sum(self._guide(part).n_further for part in guides)
+        return sum(self.guide_of(part).n_further for part in guides)
 
     def members(self) -> list[Member]:
         """The series with its atoms."""
@@ -208,7 +209,7 @@ class Study:
                         continue
                 elif part.kind == "joint":
                     _sweep(part.path)
-                    self._guide(part).fit()
+                    self.guide_of(part).fit()
                 else:
                     self._sample(part, monitor)
                 if not self._stop.is_set():
@@ -259,23 +260,23 @@ class Study:
         allowed = self.settings.dynamic.further_labels
         if part.guide is None or stopped.place is None or not allowed:
             raise stopped
-        guide = self._guide(part)
+        guide = self.guide_of(part)
         if guide.n_further >= allowed:
             raise SimulationStopped(
                 f"{stopped.problem} So it is after {allowed} labels of such places.",
                 "Go on with more of them ('dynamic.further_labels'), learn at higher temperatures "
                 "('campaign.temperature'), or look at these places: they may be none of a crystal.",
             ) from stopped
-        told = f"{part.sentence}: {stopped.problem}"
-        self.directory.log(told)
+        self.directory.log(told := f"{part.sentence}: {stopped.problem}")
         monitor.mending(part, guide.n_further + 1, told)
-        guide.label(stopped.place)
+        guide.label([stopped.place], guide.further, "a trajectory was stopped there")
         for one in self.runs(part.member):
             _sweep(one.path)
         # Last: until then all begins anew on the old guide, and comes to the same place.
         guide.fit_again()
 
-    def _guide(self, part: Part) -> JointGuide:
+    def guide_of(self, part: Part) -> JointGuide:
+        """The guide that the study learns for the member of `part`."""
         folder = self.path / part.member.folder
         if folder not in self._guides:
             learned = learning_temperatures(self.settings, part.member)
