@@ -87,9 +87,7 @@ class LinearDensityLearner:
 
     def add(self, configuration: Configuration, evaluation: Evaluation) -> None:
         """Learn one label: an energy row, 3 n_atoms force rows, and 6 virial rows if it has any."""
-        if not self.labels:
-            self._energy_per_atom = evaluation.energy / configuration.n_atoms
-        elif self._latest is not None:
+        if self.labels and self._latest is not None:
             guessed = self._latest.evaluate(configuration)
             assert guessed.energy_error is not None
             surprise = (evaluation.energy - guessed.energy) / guessed.energy_error
@@ -101,8 +99,6 @@ class LinearDensityLearner:
     def add_many(self, labels: Iterable[tuple[Configuration, Evaluation]]) -> None:
         """Learn labels by which nobody is surprised: hyperparameters are renewed once."""
         for configuration, evaluation in labels:
-            if not self.labels:
-                self._energy_per_atom = evaluation.energy / configuration.n_atoms
             self._keep(configuration, evaluation)
         if self.labels:
             self._update()
@@ -158,6 +154,8 @@ class LinearDensityLearner:
         return float(np.sqrt((squares.sum() + 5.0) / (len(recent) + 5.0)))
 
     def _keep(self, configuration: Configuration, evaluation: Evaluation) -> None:
+        if not self.labels:
+            self._energy_per_atom = evaluation.energy / configuration.n_atoms
         self.labels.append((configuration, evaluation))
         self._kept.append(True)
         self._accumulate(configuration, evaluation)

@@ -83,7 +83,7 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
         )
     below, problems = minima(parts, settings, told)
     found.problems += problems
-    checked = corrections(study, parts, told)
+    checked = corrections(study, parts, runs, told)
     told(0.0, f"heat capacity of {name}")
     found.add("heat-capacity", name, heat_capacity(runs, below, checked))
     found.add("energy", name, energies(runs, below))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.analysis.statistics import Estimate
-from hyperatom.studies.samples import samples_of
 from hyperatom.studies.study import Part, Study
+from hyperatom.trajectory import Trajectory
 from hyperatom.units import BOLTZMANN
 
 RESAMPLED = 2000
@@ -22,20 +22,22 @@ RESAMPLED = 2000
 
 
 def corrections(
-    study: Study, parts: Sequence[Part], told: Callable[[float, str], None]
+    study: Study,
+    parts: Sequence[Part],
+    runs: Sequence[tuple[float, Trajectory]],
+    told: Callable[[float, str], None],
 ) -> dict[float, Estimate]:
     """By temperature, eV/atom: what takes the guide's mean energy to the reference's.
 
-    Frames are evenly spaced over each run; their labels are kept beside it and paid for once. Empty
-    where the study asks for none, or has not learned the guide itself.
+    `runs` are those of `parts`. Frames are evenly spaced over each; their labels are kept beside it
+    and paid for once. Empty where the study asks for none, or has not learned the guide itself.
     """
     wanted = study.settings.check.frames
     found: dict[float, Estimate] = {}
     if not wanted or any(part.guide is None for part in parts):
         return found
-    for number, part in enumerate(parts):
+    for number, (part, (_, run)) in enumerate(zip(parts, runs, strict=True)):
         told(number / len(parts), f"{part.member.name}: the reference at {part.kelvin:g} K")
-        run = samples_of(part, study.settings)
         chosen = np.unique(np.linspace(0, len(run) - 1, wanted).astype(int))
         answers = study.guide_of(part).label(
             [run.configuration(int(k)) for k in chosen],

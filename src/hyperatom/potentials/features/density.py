@@ -167,18 +167,12 @@ class DensityFeatures:
                     settings.power_spectrum_diagonal,
                 )
             )
-        if settings.bispectrum_radial:
-            features.append(
-                bispectrum(
-                    self._first(density, settings.bispectrum_radial), settings.bispectrum_degree
-                )
-            )
-        if settings.trispectrum_radial:
-            features.append(
-                trispectrum(
-                    self._first(density, settings.trispectrum_radial), settings.trispectrum_degree
-                )
-            )
+        for function, n_radial, degree in (
+            (bispectrum, settings.bispectrum_radial, settings.bispectrum_degree),
+            (trispectrum, settings.trispectrum_radial, settings.trispectrum_degree),
+        ):
+            if n_radial:
+                features.append(function(self._first(density, n_radial), degree))
         return jnp.concatenate(features, axis=1)
 
     def weighted_sum(
@@ -203,20 +197,18 @@ class DensityFeatures:
                 own["power_spectrum"],
                 mine,
             )
-        if settings.bispectrum_radial:
-            total = total + weighted_bispectrum(
-                self._first(density, settings.bispectrum_radial),
-                settings.bispectrum_degree,
-                own["bispectrum"],
-                mine,
-            )
-        if settings.trispectrum_radial:
-            total = total + weighted_trispectrum(
-                self._first(density, settings.trispectrum_radial),
-                settings.trispectrum_degree,
-                own["trispectrum"],
-                mine,
-            )
+        for name, function, n_radial, degree in (
+            (
+                "bispectrum", weighted_bispectrum,
+                settings.bispectrum_radial, settings.bispectrum_degree,
+            ),
+            (
+                "trispectrum", weighted_trispectrum,
+                settings.trispectrum_radial, settings.trispectrum_degree,
+            ),
+        ):  # fmt: skip
+            if n_radial:
+                total = total + function(self._first(density, n_radial), degree, own[name], mine)
         return total
 
     def _first(self, density: jax.Array, n_radial: int) -> jax.Array:

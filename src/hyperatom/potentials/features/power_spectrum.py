@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from hyperatom.potentials.features.spherical_harmonics import split_by_degree
 
@@ -40,22 +41,39 @@ def weighted_power_spectrum(
     """
     n_block, n_channels = density.shape[:2]
     each = n_power_spectrum(n_channels, 0, diagonal)
-    source = np.full((n_channels, n_channels), each)
     left, right = (np.arange(n_channels),) * 2 if diagonal else np.triu_indices(n_channels)
-    source[left, right] = source[right, left] = np.arange(each)
     total = jnp.zeros(n_block, dtype=density.dtype)
     for degree, part in enumerate(split_by_degree(density, max_degree)):
-        own = jnp.pad(weights[:, degree * each : (degree + 1) * each], ((0, 0), (0, 1)))
-        # Off the diagonal each weight stands twice.
-        share = (2 * degree + 1) ** -0.5 * np.where(np.eye(n_channels, dtype=bool), 1.0, 0.5)
-        table = own[:, source.ravel()] * share.ravel().astype(density.dtype)
-        matrix = (mine @ table).reshape(n_block, n_channels, n_channels)
-        total = total + quadratic(matrix, part)
+        own = weights[:, degree * each : (degree + 1) * each] * (2 * degree + 1) ** -0.5
+        total = total + quadratic_form(own, left, right, part, mine)
     return total
 
 
+def quadratic_form(
+    weights: jax.Array,
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    tensors: jax.Array,
+    mine: jax.Array,
+) -> jax.Array:
+    """sum_k w_k T_left(k) . T_right(k) of each atom, (n_block,), with a dense symmetric matrix.
+
+    `weights` (n_species, n_products); `left` <= `right` (n_products,) count the `tensors`
+    (n_block, n_tensors, n_m); `mine` as in `weighted_power_spectrum`.
+    """
+    n_block, n_tensors = tensors.shape[:2]
+    n_products = len(left)
+    source = np.full((n_tensors, n_tensors), n_products)
+    source[left, right] = source[right, left] = np.arange(n_products)
+    own = jnp.pad(weights, ((0, 0), (0, 1)))
+    # Off the diagonal each weight stands twice.
+    share = np.where(np.eye(n_tensors, dtype=bool), 1.0, 0.5).ravel().astype(tensors.dtype)
+    matrix = (mine @ (own[:, source.ravel()] * share)).reshape(n_block, n_tensors, n_tensors)
+    return _quadratic(matrix, tensors)
+
+
 @jax.custom_vjp
-def quadratic(matrix: jax.Array, part: jax.Array) -> jax.Array:
+def _quadratic(matrix: jax.Array, part: jax.Array) -> jax.Array:
     """sum_abm W_ab A_am A_bm of each atom, W symmetric: its derivative is 2 W A."""
     return _quadratic_forward(matrix, part)[0]
 
@@ -75,7 +93,7 @@ def _quadratic_backward(
     return jnp.einsum("iam,ibm->iab", slope * part, part), 2.0 * slope * turned
 
 
-quadratic.defvjp(_quadratic_forward, _quadratic_backward)
+_quadratic.defvjp(_quadratic_forward, _quadratic_backward)
 
 
 def n_power_spectrum(n_channels: int, max_degree: int, diagonal: bool) -> int:

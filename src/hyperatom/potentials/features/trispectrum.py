@@ -12,7 +12,7 @@ Phys. 454, 110946 (2022).)
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import jax
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.potentials.features.bispectrum import coupling
-from hyperatom.potentials.features.power_spectrum import quadratic
+from hyperatom.potentials.features.power_spectrum import quadratic_form
 from hyperatom.potentials.features.spherical_harmonics import split_by_degree
 
 TRIALS = 24
@@ -59,37 +59,26 @@ def pairs_of_degrees(n_channels: int, max_degree: int) -> tuple[Pairs, ...]:
                     a, b = (grid.ravel() for grid in np.indices((n_channels,) * 2))
                     keep = a <= b if first == second else a >= 0
                     blocks.append((first, second, a[keep], b[keep]))
-        found.append((total, tuple(blocks)))
+        found.append(Pairs(total, tuple(blocks), np.empty((2, 0), dtype=np.int64)))
     return _independent(found, n_channels, max_degree)
 
 
-def _independent(
-    found: list[tuple[int, tuple[tuple[int, int, NDArray[np.int64], NDArray[np.int64]], ...]]],
-    n_channels: int,
-    max_degree: int,
-) -> tuple[Pairs, ...]:
+def _independent(found: list[Pairs], n_channels: int, max_degree: int) -> tuple[Pairs, ...]:
     rng = np.random.default_rng(0)
     density = rng.normal(size=(TRIALS, n_channels, (max_degree + 1) ** 2))
-    parts = [density[:, :, n * n : (n + 1) ** 2] for n in range(max_degree + 1)]
     candidates: dict[tuple[int, ...], list[tuple[int, int, int]]] = defaultdict(list)
     values = {}
-    for total, blocks in found:
-        factors, pairs = [], []
-        for first, second, a, b in blocks:
-            pairs.append(
-                np.einsum(
-                    "ipm,ipn,mnk->ipk",
-                    parts[first][:, a], parts[second][:, b], coupling(first, second, total),
-                )
-            )  # fmt: skip
-            factors += [
-                (c * (max_degree + 1) + first, d * (max_degree + 1) + second)
-                for c, d in zip(a.tolist(), b.tolist(), strict=True)
-            ]
-        values[total] = np.concatenate(pairs, axis=1)
+    for pairs in found:
+        with jax.enable_x64(True), jax.ensure_compile_time_eval():
+            values[pairs.degree] = np.asarray(coupled(jnp.asarray(density), max_degree, pairs))
+        factors = [
+            (c * (max_degree + 1) + first, d * (max_degree + 1) + second)
+            for first, second, a, b in pairs.blocks
+            for c, d in zip(a.tolist(), b.tolist(), strict=True)
+        ]
         for p, left in enumerate(factors):
             for q in range(p, len(factors)):
-                candidates[tuple(sorted((*left, *factors[q])))].append((total, p, q))
+                candidates[tuple(sorted((*left, *factors[q])))].append((pairs.degree, p, q))
     kept: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for same in candidates.values():
         basis: list[NDArray[np.float64]] = []
@@ -103,8 +92,8 @@ def _independent(
                 basis.append(row / left_over)
                 kept[total].append((p, q))
     return tuple(
-        Pairs(total, blocks, np.array(kept[total], dtype=np.int64).reshape(-1, 2).T)
-        for total, blocks in found
+        replace(pairs, products=np.array(kept[pairs.degree], dtype=np.int64).reshape(-1, 2).T)
+        for pairs in found
     )
 
 
@@ -138,15 +127,9 @@ def weighted_trispectrum(
     for pairs in pairs_of_degrees(density.shape[1], max_degree):
         tensors = coupled(density, max_degree, pairs)
         left, right = pairs.products
-        n_pairs, n_products = tensors.shape[1], len(left)
-        own = jnp.pad(weights[:, start : start + n_products], ((0, 0), (0, 1)))
-        start += n_products
-        source = np.full((n_pairs, n_pairs), n_products)
-        source[left, right] = source[right, left] = np.arange(n_products)
-        # Off the diagonal each weight stands twice.
-        share = np.where(np.eye(n_pairs, dtype=bool), 1.0, 0.5).ravel().astype(density.dtype)
-        matrix = (mine @ (own[:, source.ravel()] * share)).reshape(n_block, n_pairs, n_pairs)
-        total = total + quadratic(matrix, tensors)
+        own = weights[:, start : start + len(left)]
+        start += len(left)
+        total = total + quadratic_form(own, left, right, tensors, mine)
     return total
 
 
