@@ -104,8 +104,8 @@ def diffusion(runs: Sequence[tuple[float, Trajectory]]) -> tuple[Observation, Ob
     """D(T) by species with Arrhenius lines where they can be, and how far atoms have come.
 
     The second holds mean squared displacements at the longest lag t. Where a species does not
-    diffuse they bound its constant, D <= MSD(t) / 6 t: bound atoms, and jumps to and fro, make this
-    ratio fall with t. Raises `InputError` for Monte Carlo chains, which have no clock.
+    diffuse they bound its constant, D <= MSD(t) / 6 t: bound atoms, and jumps back and forth, make
+    this ratio fall with t. Raises `InputError` for Monte Carlo chains, which have no clock.
     """
     symbols = runs[0][1].symbols
     constants: dict[str, dict[float, Estimate]] = {symbol: {} for symbol in symbols}
