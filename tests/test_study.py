@@ -23,12 +23,12 @@ from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
 from hyperatom.studies import samples, study
 from hyperatom.studies.observations import energies, heat_capacity
 from hyperatom.studies.page import investigate, write_page
+from hyperatom.studies.parts import Part, learning_temperatures, motion_settings
 from hyperatom.studies.pictures import draw_densities
 from hyperatom.studies.reference_check import correction
 from hyperatom.studies.settings import (
     CampaignParts,
     MapSettings,
-    learning_temperatures,
     load_study_settings,
     template,
 )
@@ -291,8 +291,8 @@ def test_a_guide_of_two_temperatures_knows_both(tmp_path):
         store.close()
 
     def error(name, kelvin):
-        part = study.Part("motion", work.settings.series[0], 300.0, path, path / name)
-        wanted = study.motion_settings(work.settings, part)
+        part = Part("motion", work.settings.series[0], 300.0, path, path / name)
+        wanted = motion_settings(work.settings, part)
         start = labels[kelvin][0][0]
         mover = make_mover(wanted, start, path / "aluminium", None)
         found = [mover.evaluate(one).energy - energy for one, energy in labels[kelvin]]

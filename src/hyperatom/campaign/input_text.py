@@ -32,7 +32,11 @@ def checked(model: type[Model], text: str, source: str, cure: str, writer: str) 
     except InputError as problem:
         raise InputError(f"{source}: {problem.problem}", problem.cure) from None
     except ValidationError as problem:
-        said = "; ".join(_explain(error, text, model) for error in problem.errors())
+        errors = problem.errors()
+        # A list of which one item is wrong is told to be too short besides.
+        inside = {error["loc"][:n] for error in errors for n in range(len(error["loc"]))}
+        errors = [one for one in errors if one["type"] != "too_short" or one["loc"] not in inside]
+        said = "; ".join(_explain(error, text, model) for error in errors)
         raise InputError(f"{source}: {said}{'' if said.endswith('?') else '.'}", cure) from None
 
 
@@ -58,6 +62,8 @@ def _explain(error: Any, text: str, model: type[BaseModel]) -> str:
 
 def _known_keys(path: list[str], model: Any) -> list[str]:
     for part in path:
+        if part.isdigit():  # of a list, whose items are the model already
+            continue
         field = model.model_fields.get(part)
         model = field.annotation if field else None
         model = next((kind for kind in get_args(model) if isinstance(kind, type)), model)
@@ -71,6 +77,10 @@ def _line_of(path: list[str], text: str) -> int | None:
     node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     line = None
     for part in path:
+        if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+            node = node.value[int(part)]
+            line = node.start_mark.line + 1
+            continue
         if not isinstance(node, yaml.MappingNode):
             break
         for key, value in node.value:

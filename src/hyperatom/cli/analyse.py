@@ -198,9 +198,9 @@ def progress() -> Iterator[Callable[[float, str], None]]:
         task = bar.add_task("reading", total=1.0)
 
         def told(fraction: float, words: str) -> None:
-            if words:
-                bar.reset(task, total=1.0, description=words)
-            bar.update(task, completed=fraction)
+            if fraction < bar.tasks[0].completed:
+                bar.reset(task, total=1.0)
+            bar.update(task, completed=fraction, description=words or None)
 
         yield told
 

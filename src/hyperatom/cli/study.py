@@ -13,7 +13,7 @@ from hyperatom.cli.problems import plainly, stoppable
 from hyperatom.errors import InputError
 
 if TYPE_CHECKING:
-    from hyperatom.studies.study import Part
+    from hyperatom.studies.parts import Part
 
 study = typer.Typer(
     help="Studies: one question put to a series of configurations at several temperatures.",
@@ -102,6 +102,14 @@ class Watch:
             f"{problem} The reference is asked there, further label {number} of "
             f"{part.member.name}; the guide is fitted again, and its simulations begin anew."
         )
+
+    @contextmanager
+    def relaxation(self, path: Path) -> Iterator[Any]:  # noqa: ARG002
+        """A bar; the time left is that of all steps that are allowed."""
+        from hyperatom.cli.analyse import progress
+
+        with progress() as told:
+            yield told
 
     @contextmanager
     def campaign(self, path: Path) -> Iterator[Any]:

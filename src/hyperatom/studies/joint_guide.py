@@ -2,13 +2,11 @@
 
 import shutil
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hyperatom.campaign.assembly import load_configuration, make_reference
-from hyperatom.campaign.farming import engines_here, make_farm
+from hyperatom.campaign.assembly import load_configuration
 from hyperatom.campaign.learning import Learner, make_learner
 from hyperatom.campaign.run_directory import RunDirectory
 from hyperatom.campaign.settings import Settings, load_settings
@@ -16,7 +14,7 @@ from hyperatom.configuration import Configuration
 from hyperatom.evaluation import Evaluation
 from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore
-from hyperatom.references.stored import StoredReference
+from hyperatom.studies.labelling import asked
 
 SURPRISED_EVERY = 5
 """Labels of campaigns between two fits, whose predictions are compared with the next labels."""
@@ -71,17 +69,9 @@ class JointGuide:
         """
         hottest = self._hottest
         settings = _settings(hottest)
-        engine = make_reference(
-            settings, configurations[0], self.place / "engines", engines_here(settings)
-        )
-        with (
-            closing(engine),
-            closing(make_farm(settings, engine, hottest)) as farm,
-            LabelStore(kept) as store,
-        ):
-            reference = StoredReference(farm, store, provenance)
-            asked = [reference.request(configuration) for configuration in configurations]
-            return [answer.result() for answer in asked]
+        with asked(settings, configurations[0], hottest, self.place, kept, provenance) as reference:
+            answers = [reference.request(configuration) for configuration in configurations]
+            return [answer.result() for answer in answers]
 
     def fit_again(self) -> None:
         """Replace the guide by that of all labels."""

@@ -19,9 +19,9 @@ from hyperatom.analysis.observation import Axis, Curve, Observation
 from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
 from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.errors import InputError
+from hyperatom.studies.parts import Part
 from hyperatom.studies.samples import samples_of, surface_of
 from hyperatom.studies.settings import StudySettings
-from hyperatom.studies.study import Part
 from hyperatom.trajectory import Trajectory
 from hyperatom.units import BOLTZMANN
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from hyperatom.analysis.density_map import DensityMap, DensityMapResult
@@ -23,7 +24,7 @@ from hyperatom.studies.observations import (
 from hyperatom.studies.pictures import draw_densities, draw_heat_capacities, draw_perpendicular
 from hyperatom.studies.reference_check import corrections
 from hyperatom.studies.samples import samples_of
-from hyperatom.studies.series import Member
+from hyperatom.studies.series import Member, build_member
 from hyperatom.studies.six_dimensions import Lifted, lift_runs, phason_jumps
 from hyperatom.studies.study import Study
 
@@ -76,6 +77,8 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
     parts = study.runs(member.settings)
     runs = [(part.kelvin, samples_of(part, settings)) for part in parts]
     found.n_atoms[name] = member.configuration.n_atoms
+    if member.settings.relax is not None:
+        found.problems.append(_relaxed(study, member))
     if n_further := study.n_further(member.settings):
         found.problems.append(
             f"{name}: the guide was not sure at {n_further} places on the way; the reference was "
@@ -129,6 +132,17 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
             found.problems.append(f"{name} could not be lifted: {problem.problem}")
             return
         found.add("phason-jumps", name, phason_jumps(found.lifted[name], runs[0][1].kind))
+
+
+def _relaxed(study: Study, member: Member) -> str:
+    wanted = member.settings.relax
+    assert wanted is not None
+    before, now = build_member(member.settings, study.path).configuration, member.configuration
+    edges = ", ".join(f"{edge:.3f}" for edge in np.linalg.norm(now.cell, axis=1))
+    return (
+        f"{member.name} was relaxed first, to {wanted.force:g} eV/Å: volume "
+        f"{now.volume / before.volume - 1.0:+.2%}, edges of the cell {edges} Å."
+    )
 
 
 def write_page(study: Study, found: Findings) -> Path:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperatom.analysis.statistics import Estimate
-from hyperatom.studies.study import Part, Study
+from hyperatom.studies.parts import Part
+from hyperatom.studies.study import Study
 from hyperatom.trajectory import Trajectory
 from hyperatom.units import BOLTZMANN
 

@@ -7,8 +7,8 @@ from hyperatom.errors import InputError
 from hyperatom.report.samples import run_samples
 from hyperatom.simulation.assembly import all_walkers, stored_motion
 from hyperatom.simulation.movers import Mover, make_mover
+from hyperatom.studies.parts import Part, motion_settings
 from hyperatom.studies.settings import StudySettings
-from hyperatom.studies.study import Part, motion_settings
 from hyperatom.trajectory import Trajectory
 
 

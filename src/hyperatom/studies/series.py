@@ -1,6 +1,6 @@
 """The configurations of a study: their atoms, and where approximants come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,14 @@ import numpy as np
 from hyperatom.analysis.hyperspace.candidate_sites import candidate_sites
 from hyperatom.analysis.hyperspace.lifting import Lifter
 from hyperatom.campaign.assembly import check_configuration, given_configuration
+from hyperatom.campaign.settings import ConfigurationSettings
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
 from hyperatom.structures.quasicrystal.approximants import Approximant
 from hyperatom.structures.quasicrystal.icosahedral_lattice import orthorhombic_periods
 from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias_cell
 from hyperatom.structures.quasicrystal.orders import parse_orders
+from hyperatom.studies.parts import atoms_of
 from hyperatom.studies.settings import ApproximantSettings, MemberSettings
 
 
@@ -73,3 +75,24 @@ def build_member(settings: MemberSettings, folder: Path) -> Member:
     except InputError as problem:
         raise InputError(f"{settings.name}: {problem.problem}", problem.cure) from problem
     return Member(settings, configuration, approximant)
+
+
+def relaxed_member(settings: MemberSettings, study: Path) -> Member:
+    """A member with the atoms that its runs begin with: as given, or at the minimum."""
+    member = build_member(settings, study)
+    if settings.relax is None:
+        return member
+    file = ConfigurationSettings(file=study / settings.folder / atoms_of(settings))
+    return replace(member, configuration=given_configuration(file, study))
+
+
+def write_atoms(configuration: Configuration, path: Path) -> None:
+    """As extended XYZ, whole or not at all."""
+    from ase.io import write
+
+    from hyperatom.interchange.ase_atoms import to_ase
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    write(part, to_ase(configuration), format="extxyz")
+    part.replace(path)

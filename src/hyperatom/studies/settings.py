@@ -1,7 +1,7 @@
 """The input file of `hyperatom study heat-capacity`: every setting, its unit and its meaning."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,16 @@ class CampaignParts(Section):
     walkers: int = Field(1, ge=1, le=256, description="independent chains sharing one guide")
 
 
+class RelaxationSettings(Section):
+    """To the minimum below, before anything is sampled."""
+
+    what: Literal["positions", "cell"] = Field(
+        "positions", description="positions in the given cell, or cell (both, to no stress)"
+    )
+    force: float = Field(0.03, gt=0, description="eV/Å; where the minimum is reached")
+    steps: int = Field(200, ge=1, description="of the search, at most; each is a label")
+
+
 class MemberSettings(Section):
     """One configuration of the series."""
 
@@ -69,6 +79,9 @@ class MemberSettings(Section):
     )
     approximant: ApproximantSettings | None = Field(
         None, description="where it comes from in six dimensions: its atoms are lifted"
+    )
+    relax: RelaxationSettings | None = Field(
+        None, description="by the reference, or by 'potential'; null: begins as it is given"
     )
     potential: PotentialSettings | None = Field(
         None, description="dynamic: moves on it; null: on a guide that the study learns first"
@@ -84,6 +97,11 @@ class MemberSettings(Section):
         wanted = self.potential
         if wanted is not None and wanted.file is None and wanted.calculator is None:
             raise ValueError("give 'file' or 'calculator' of the potential")
+        if self.approximant is not None and self.relax is not None and self.relax.what == "cell":
+            raise ValueError(
+                "the cell of an approximant is that of its cut: relax its 'positions', and choose "
+                "its 'lattice_constant'"
+            )
         return self
 
     @property
@@ -217,34 +235,3 @@ def template() -> str:
             "temperatures": "[300, 450, 600, 750, 900]",
         },
     )
-
-
-def campaign_content(
-    settings: StudySettings, member: MemberSettings, file: str, kelvin: float
-) -> dict[str, Any]:
-    """The input of a campaign of the study that starts from the atoms in `file`."""
-    parts: dict[str, Any] = {}
-    for one in (settings.campaign, member.campaign):
-        if one is not None:
-            parts |= one.model_dump(mode="json", exclude={"temperature"}, exclude_unset=True)
-    return {
-        "configuration": {"file": file},
-        "temperature": kelvin,
-        "seed": seed_of(settings, member, kelvin),
-        **parts,
-    }
-
-
-def seed_of(settings: StudySettings, member: MemberSettings, kelvin: float) -> int:
-    """The seed of a run: runs of a study share no random numbers, so that errors do not add up."""
-    import numpy as np
-
-    which = settings.series.index(member), round(1.0e3 * kelvin)
-    return int(np.random.SeedSequence([settings.seed, *which]).generate_state(1)[0] >> 1)
-
-
-def learning_temperatures(settings: StudySettings, member: MemberSettings) -> tuple[float, ...]:
-    """K, coldest first; where the guide of a member of a dynamic study learns."""
-    own = member.campaign.temperature if member.campaign is not None else None
-    wanted = own or settings.campaign.temperature or (settings.kelvins[0], settings.kelvins[-1])
-    return tuple(sorted(set(wanted))) if isinstance(wanted, tuple) else (wanted,)

@@ -3,6 +3,7 @@
 input.yaml       the input as it was given, with paths made absolute
 header.json      format, versions and digest of the input; written last
 NAME/start.extxyz  the atoms of a member of the series
+NAME/relaxed/    where it is asked for: labels of the relaxation, and start.extxyz at the minimum
 NAME/guide-300K/ ...   campaigns whose labels NAME/guide/ is fitted to, where the study learns it
 NAME/further.db  labels of places where the guide was not sure, and a trajectory was stopped
 NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
@@ -21,10 +22,10 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import yaml
 
@@ -37,23 +38,22 @@ from hyperatom.errors import InputError
 from hyperatom.report.comparison import read_experiment
 from hyperatom.simulation import assembly as simulations
 from hyperatom.simulation.movers import Mover, make_mover
-from hyperatom.simulation.settings import MotionSettings, load_motion_settings
 from hyperatom.simulation.simulation import Monitor as MotionMonitor
 from hyperatom.simulation.simulation import SimulationStopped
 from hyperatom.studies.joint_guide import JointGuide
-from hyperatom.studies.series import Member, build_member
-from hyperatom.studies.settings import (
-    MemberSettings,
-    StudySettings,
+from hyperatom.studies.labelling import asked
+from hyperatom.studies.parts import (
+    ATOMS,
+    Part,
     campaign_content,
     learning_temperatures,
-    load_study_settings,
-    seed_of,
+    motion_input,
+    motion_settings,
+    parts_of,
 )
-
-ATOMS = "start.extxyz"
-
-Kind = Literal["guide", "joint", "chain", "motion"]
+from hyperatom.studies.relaxation import Surface, relax
+from hyperatom.studies.series import Member, build_member, relaxed_member, write_atoms
+from hyperatom.studies.settings import MemberSettings, StudySettings, load_study_settings
 
 
 class StudyDirectory(RunDirectory):
@@ -67,30 +67,6 @@ class StudyDirectory(RunDirectory):
         )
 
 
-@dataclass(frozen=True)
-class Part:
-    """One run of a study; `kelvin` is its temperature, `guide` that of a simulation, if learned."""
-
-    kind: Kind
-    member: MemberSettings
-    kelvin: float
-    path: Path
-    guide: Path | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Has it come to its end?"""
-        return (self.path / "finished.json").is_file()
-
-    @property
-    def sentence(self) -> str:
-        """What it is, in words."""
-        if self.kind == "joint":
-            return f"{self.member.name}, one guide of all labels"
-        what = {"guide": "learning the guide", "chain": "exact chain", "motion": "dynamics"}
-        return f"{self.member.name}, {what[self.kind]} at {self.kelvin:g} K"
-
-
 class StudyMonitor(Protocol):
     """Whoever watches a study."""
 
@@ -100,6 +76,10 @@ class StudyMonitor(Protocol):
 
     def mending(self, part: Part, number: int, problem: str) -> None:
         """The guide was not sure where `part` came; the place is its further label `number`."""
+        ...
+
+    def relaxation(self, path: Path) -> AbstractContextManager[Callable[[float, str], None]]:
+        """Who is told how much of the allowed search in `path` is spent, and where it is."""
         ...
 
     def campaign(self, path: Path) -> AbstractContextManager[CampaignMonitor]:
@@ -128,7 +108,7 @@ def create(text: str, source: Path, path: Path) -> None:
     directory = StudyDirectory.create(path, kept)
     try:
         for member in members:
-            _write_atoms(member.configuration, path / member.settings.folder / ATOMS)
+            write_atoms(member.configuration, path / member.settings.folder / ATOMS)
         directory.seal()
     finally:
         directory.close()
@@ -151,22 +131,7 @@ class Study:
 
     def parts(self) -> list[Part]:
         """All runs in the order in which they are made."""
-        found = []
-        for member in self.settings.series:
-            folder = self.path / member.folder
-            guide = None
-            if self.settings.method == "dynamic" and member.potential is None:
-                guide = folder / "guide"
-                learned = learning_temperatures(self.settings, member)
-                found += [Part("guide", member, t, folder / f"guide-{t:g}K") for t in learned]
-                found.append(Part("joint", member, learned[-1], guide))
-            kind: Kind = "chain" if self.settings.method == "exact" else "motion"
-            kelvins = self.settings.kelvins
-            found += [
-                Part(kind, member, kelvin, folder / f"{kelvin:g}K", guide)
-                for kelvin in (kelvins if kind == "chain" else reversed(kelvins))
-            ]
-        return found
+        return parts_of(self.settings, self.path)
 
     def runs(self, member: MemberSettings) -> list[Part]:
         """The runs of a member that are averaged over, coldest first."""
@@ -179,8 +144,8 @@ class Study:
         return sum(self.guide_of(part).n_further for part in guides)
 
     def members(self) -> list[Member]:
-        """The series with its atoms."""
-        return [build_member(one, self.path) for one in self.settings.series]
+        """The series with its atoms, relaxed where they have been."""
+        return [relaxed_member(one, self.path) for one in self.settings.series]
 
     def run(self, monitor: StudyMonitor) -> None:
         """Bring every run to its end, in order, from wherever they are."""
@@ -207,6 +172,8 @@ class Study:
                         whose = None
                         self._mend(part, stopped, monitor)
                         continue
+                elif part.kind == "relaxation":
+                    self._relax(part, monitor)
                 elif part.kind == "joint":
                     _sweep(part.path)
                     self.guide_of(part).fit()
@@ -226,10 +193,43 @@ class Study:
         if self._release is not None:
             self._release()
 
+    def _relax(self, part: Part, monitor: StudyMonitor) -> None:
+        wanted = part.member.relax
+        assert wanted is not None
+        configuration = build_member(part.member, self.path).configuration
+        part.path.mkdir(exist_ok=True)
+        with (
+            self._surface(part, configuration) as surface,
+            monitor.relaxation(part.path) as told,
+        ):
+
+            def watch(step: int, force: float) -> bool:
+                told(step / wanted.steps, f"largest force {force:.3f} of {wanted.force:g} eV/Å")
+                return not self._stop.is_set()
+
+            relaxed = relax(configuration, surface, wanted, watch)
+        if relaxed is not None:
+            write_atoms(relaxed, part.path / ATOMS)
+
+    @contextmanager
+    def _surface(self, part: Part, configuration: Configuration) -> Iterator[Surface]:
+        """What relaxes: the potential of the member, or the reference of its campaigns."""
+        if part.member.potential is not None:
+            wanted = motion_settings(self.settings, part)
+            folder = self.path / part.member.folder
+            with closing(make_mover(wanted, configuration, folder, part.path / "engines")) as mover:
+                yield mover
+            return
+        content = campaign_content(self.settings, part.member, part.kelvin)
+        settings = load_settings(yaml.safe_dump(content), part.sentence)
+        kept, why = part.path / "labels.db", "a relaxation"
+        with asked(settings, configuration, self.directory, part.path, kept, why) as reference:
+            yield reference
+
     def _sample(self, part: Part, monitor: StudyMonitor) -> None:
         if not (part.path / "header.json").is_file():
             _sweep(part.path)
-            text = yaml.safe_dump(campaign_content(self.settings, part.member, ATOMS, part.kelvin))
+            text = yaml.safe_dump(campaign_content(self.settings, part.member, part.kelvin))
             campaigns.create(text, self.path / part.member.folder / "input.yaml", part.path)
         with monitor.campaign(part.path) as watching, campaigns.opened(part.path, watching) as run:
             self._release = run.close_engines
@@ -241,7 +241,7 @@ class Study:
     def _move(self, part: Part, mover: Mover, monitor: StudyMonitor) -> None:
         if not (part.path / "header.json").is_file():
             _sweep(part.path)
-            text = yaml.safe_dump(_motion_input(self.settings, part))
+            text = yaml.safe_dump(motion_input(self.settings, part))
             verdict = simulations.create(
                 text, self.path / part.member.folder / "input.yaml", part.path, mover
             )
@@ -319,38 +319,11 @@ def opened(path: Path) -> Iterator[Study]:
         directory.close()
 
 
-def motion_settings(settings: StudySettings, part: Part) -> MotionSettings:
-    """The settings of a simulation of the study."""
-    return load_motion_settings(yaml.safe_dump(_motion_input(settings, part)), part.sentence)
-
-
-def _motion_input(settings: StudySettings, part: Part) -> dict[str, Any]:
-    dynamic = settings.dynamic
-    if part.guide is not None:
-        place: dict[str, Any] = {"file": part.guide.name, "trust": dynamic.trust}
-    else:
-        assert part.member.potential is not None
-        place = part.member.potential.model_dump(mode="json", exclude_unset=True)
-    return {
-        "title": part.sentence,
-        "configuration": {"file": ATOMS},
-        "potential": place,
-        "ensemble": dynamic.bath.model_dump(mode="json"),
-        "temperature": part.kelvin,
-        "time_step": dynamic.time_step,
-        "length": dynamic.equilibration + dynamic.length,
-        "sample_every": dynamic.sample_every,
-        "walkers": dynamic.walkers,
-        "precision": dynamic.precision,
-        "seed": seed_of(settings, part.member, part.kelvin),
-    }
-
-
 def _check(settings: StudySettings, member: Member) -> None:
     """Engine and potential of a member; raises `InputError` with its name."""
     try:
         if settings.method == "exact" or member.settings.potential is None:
-            content = campaign_content(settings, member.settings, ATOMS, settings.kelvins[-1])
+            content = campaign_content(settings, member.settings, settings.kelvins[-1])
             wanted = load_settings(yaml.safe_dump(content), "campaign")
             campaigns.check_campaign(wanted, member.configuration, Path())
         else:
@@ -359,15 +332,6 @@ def _check(settings: StudySettings, member: Member) -> None:
             make_mover(moving, member.configuration, Path(), None).close()
     except InputError as problem:
         raise InputError(f"{member.name}: {problem.problem}", problem.cure) from problem
-
-
-def _write_atoms(configuration: Configuration, path: Path) -> None:
-    from ase.io import write
-
-    from hyperatom.interchange.ase_atoms import to_ase
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, to_ase(configuration), format="extxyz")
 
 
 def _sweep(path: Path) -> None:
