@@ -33,6 +33,13 @@ def test_errors_that_are_half_of_what_is_made():
     assert "times 2: 68% and 95%" in found.sentence()
 
 
+def test_a_few_outliers_do_not_set_the_scale():
+    found = made_up(2.0)
+    found.found[::200] *= 100.0
+    assert found.scale == pytest.approx(2.0, rel=0.03)
+    assert np.sqrt(np.mean((found.found / found.predicted) ** 2)) > 10.0
+
+
 def test_ranks_of_errors_that_are_known_exactly_and_not_at_all():
     predicted = np.linspace(1.0, 2.0, 50)
     assert Trust(predicted, -(predicted**2)).rank_correlation == pytest.approx(1.0)
@@ -51,7 +58,8 @@ def test_it_is_told_of_a_potential_that_predicts_errors(tmp_path):
     )
     found = assess(potential, FRAMES, timed=False)
     # All frames have as many atoms, and the error is the root mean square of these very frames.
-    assert found.trust.scale == pytest.approx(1.0, rel=1e-6)
+    rms = np.sqrt(np.mean(found.trust.found**2))
+    np.testing.assert_allclose(found.trust.predicted, rms, rtol=1e-6)
     assert found.numbers()["predicted_error_scale"] == found.trust.scale
     assert "rank_correlation" not in found.numbers()
     write_potential_page(tmp_path / "page.html", "soft pairs", {"frames": found})

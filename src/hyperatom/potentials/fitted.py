@@ -21,9 +21,6 @@ from hyperatom.potentials.compiled_potential import CompiledPotential
 
 FORMAT: Final = "hyperatom potential 1"
 
-ENOUGH: Final = 5
-"""Energies that say whether predicted errors are right."""
-
 Array = NDArray[np.float64]
 Errors = Callable[["FittedPotential", Configuration, Array, Array], Array]
 """(potential, configuration, waypoints, cells) -> standard deviation of each energy, eV"""
@@ -99,17 +96,6 @@ class FittedPotential(CompiledPotential):
                 file, header=np.array(json.dumps(header)), allow_pickle=False, **self._arrays()
             )
         part.replace(path)
-
-
-def inflation_of(wrong: Array, variances: Array) -> float:
-    """The number that makes predicted errors right on average: sqrt(< wrong^2 / variance >).
-
-    `wrong` (n,) in eV are errors of energies that were not learned, `variances` (n,) in eV^2 what
-    was predicted of them. 1 of fewer than `ENOUGH`.
-    """
-    if len(wrong) < ENOUGH:
-        return 1.0
-    return float(np.sqrt(np.mean(wrong**2 / variances)))
 
 
 def described(tree: Any, arrays: dict[str, Array]) -> Any:

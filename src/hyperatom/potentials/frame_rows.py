@@ -19,8 +19,8 @@ from hyperatom.configuration import Configuration
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.potentials.family import FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.feature_rows import Rows
-from hyperatom.potentials.fitted import inflation_of
 from hyperatom.potentials.many_configurations import evaluate_many
+from hyperatom.potentials.predicted_errors import inflations_of
 from hyperatom.potentials.readouts.bayesian_linear import NormalEquations, Posterior
 from hyperatom.potentials.repulsion import repulsion
 
@@ -97,13 +97,13 @@ class FrameRows:
             rows, targets = (np.concatenate(column) for column in zip(*waiting, strict=True))
             self._equations.add(kind, rows, targets)
 
-    def surprise(self, solution: Posterior, noise: float) -> float:
-        """Root mean square of found over predicted errors of energies."""
+    def inflations(self, solution: Posterior, noise: float) -> Array:
+        """Of the two parts of predicted errors: the posterior's, and noise (eV per sqrt(atom))."""
         if not self.energies:
-            return 1.0
+            return np.ones(2)
         rows, found, n_atoms = (np.array(column) for column in zip(*self.energies, strict=True))
-        predicted = solution.standard_deviation(rows) ** 2 + noise**2 * n_atoms
-        return inflation_of(rows @ solution.weights - found, predicted)
+        parts = solution.standard_deviation(rows) ** 2, noise**2 * n_atoms
+        return inflations_of(rows @ solution.weights - found, np.stack(parts, axis=1))
 
     def errors(self, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""

@@ -15,6 +15,7 @@ from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.linear_density import LinearDensityModel
 from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales, from_above
+from hyperatom.potentials.predicted_errors import deviation
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -60,8 +61,8 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
         return posterior(equations, scales, hyper)
 
     solution, curve = closed_form(task, rows, others, solve)
-    inflation = others.surprise(solution, hyper.noise["energy"])
-    potential = _frozen(task, density, model, radii, solution, hyper, inflation)
+    inflations = others.inflations(solution, hyper.noise["energy"])
+    potential = _frozen(task, density, model, radii, solution, hyper, inflations)
     return FitResult(
         potential, tuple(curve), "frames learned", _notes(rows.equations, solution, hyper)
     )
@@ -74,7 +75,7 @@ def _frozen(
     radii: Array,
     solution: Posterior,
     hyper: Hyperparameters,
-    inflation: float,
+    inflations: Array,
 ) -> FittedPotential:
     n_species = len(task.species)
     parameters = model.parameters(
@@ -86,7 +87,7 @@ def _frozen(
         "scales": solution.scales,
         "factor": solution.factor,
         "noise": np.float64(hyper.noise["energy"]),
-        "inflation": np.float64(inflation),
+        "inflation": inflations,
     }
     return assemble_linear_density(task.settings, density, parameters, knowledge, model)
 
@@ -116,17 +117,15 @@ def assemble_linear_density(
 def linear_errors(
     potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
 ) -> Array:
-    """sqrt(phi^T cov phi + n_atoms noise^2) of each waypoint, eV, (n_points,).
-
-    Times the inflation that makes it right, on average, for the frames that were held out.
-    """
+    """sqrt(c_1^2 phi^T cov phi + c_2^2 n_atoms noise^2) of each waypoint, eV, (n_points,)."""
     knowledge, model = potential.knowledge, potential.model
     assert isinstance(model, LinearDensityModel)
     features = model.totals(configuration, waypoints, cells) * knowledge["scales"]
     solved = solve_triangular(knowledge["factor"], features.T, trans="T", check_finite=False)
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    predicted = np.sqrt((solved**2).sum(axis=0) + noise)
-    return np.asarray(float(knowledge["inflation"]) * predicted)
+    variance = (solved**2).sum(axis=0)
+    parts = np.stack([variance, np.full_like(variance, noise)], axis=1)
+    return deviation(knowledge["inflation"], parts)
 
 
 def _notes(

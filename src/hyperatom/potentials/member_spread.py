@@ -1,11 +1,11 @@
 """The error that members of a committee predict together: how far they spread.
 
-    sigma^2 = c^2 [ sum_m (E_m - mean)^2 / (M - 1) + n_atoms s^2 ]
+    sigma^2 = c_1^2 sum_m (E_m - mean)^2 / (M - 1) + c_2^2 n_atoms s^2
 
-s is the error per sqrt(atom) of the training energies, and c the one number that makes sigma right,
-on average, for the frames held out (Behler, J. Phys. Condens. Matter 26, 183001 (2014), for the
-spread as a measure of error). A committee's parameters have a key `members`, a tree of arrays with
-an axis of members in front; what else is there is common to all.
+s is the error per sqrt(atom) of the training energies, and c_k make sigma right for the frames that
+were held out (`predicted_errors`). The spread as a measure of error is that of Behler, J. Phys.
+Condens. Matter 26, 183001 (2014). A committee's parameters have a key `members`, a tree of arrays
+with an axis of members in front; what else is there is common to all.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from hyperatom.configuration import Configuration
 from hyperatom.potentials.family import LabelledFrame
-from hyperatom.potentials.fitted import FittedPotential, inflation_of
+from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_errors import atoms_in
 from hyperatom.potentials.many_configurations import evaluate_many
+from hyperatom.potentials.predicted_errors import deviation, inflations_of
 
 Array = NDArray[np.float64]
 
@@ -49,11 +50,12 @@ def spread_knowledge(
 ) -> dict[str, Any]:
     """s in eV/sqrt(atom), `noise`, and c, `inflation`, of errors of energies (n_frames,) in eV."""
     noise = np.sqrt(np.mean(wrong**2 / atoms_in(training)))
-    inflation = 1.0
+    inflations = np.ones(2)
     if number_of(committee.parameters["members"]) > 1 and validation:
         variance = _variance(committee, [frame.configuration for frame in validation])
-        inflation = inflation_of(wrong_apart, variance + noise**2 * atoms_in(validation))
-    return {"noise": np.float64(noise), "inflation": np.float64(inflation)}
+        parts = np.stack([variance, noise**2 * atoms_in(validation)], axis=1)
+        inflations = inflations_of(wrong_apart, parts)
+    return {"noise": np.float64(noise), "inflation": inflations}
 
 
 def spread_errors(
@@ -66,7 +68,9 @@ def spread_errors(
     ]
     knowledge = potential.knowledge
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return np.asarray(float(knowledge["inflation"]) * np.sqrt(_variance(potential, places) + noise))
+    variance = _variance(potential, places)
+    parts = np.stack([variance, np.full_like(variance, noise)], axis=1)
+    return deviation(knowledge["inflation"], parts)
 
 
 def _variance(potential: FittedPotential, places: Sequence[Configuration]) -> Array:

@@ -1,11 +1,11 @@
 """Fits sparse Gaussian processes: inducing points chosen, then one pass over the frames.
 
     E = sum_i [ sum_terms sum_s alpha_s k(x_i, x_s) + c_{s(i)} ] + repulsion
-    sigma_E^2 = c^2 [ var E + n_atoms noise^2 ]
+    sigma_E^2 = c_1^2 var E + c_2^2 n_atoms noise^2
 
-with weights, signals, noise levels and var E as in `readouts/sparse_gaussian_process.py`, and c the
-one number that makes sigma right, on average, for the frames held out. The memory that a fit takes
-is that of the Gram matrices and of the rows of one frame.
+with weights, signals, noise levels and var E as in `readouts/sparse_gaussian_process.py`, and c_k
+of the frames that were held out (`predicted_errors`). The memory that a fit takes is that of the
+Gram matrices and of the rows of one frame.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from hyperatom.configuration import Configuration
 from hyperatom.potentials.compiled_potential import CompiledModel
 from hyperatom.potentials.family import FitResult, FitTask, LabelledFrame
-from hyperatom.potentials.fitted import FittedPotential, inflation_of
+from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.kernel_rows import KernelRows, Seen, Term, TermInputs, groups_of
 from hyperatom.potentials.linear_learner import CONSTANT_SCALE, NOISE_FLOOR, START, from_above
+from hyperatom.potentials.predicted_errors import deviation, inflations_of
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -228,34 +229,45 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
         "signals": signals,
         "posterior": solution.factor,
         "noise": np.float64(noise["energy"]),
-        "inflation": np.float64(1.0),
+        "inflation": np.ones(2),
     }
     potential = assemble_sparse(settings, form, parameters, knowledge, model)
-    inflation = np.float64(_inflation(potential, task.validation, others, solution))
+    inflations = _inflations(potential, task.validation, others, solution)
     # Another number of slots than during the fit: lists of one configuration, without a margin.
     model.capacity = {}
-    potential = replace(potential, knowledge={**knowledge, "inflation": inflation})
+    potential = replace(potential, knowledge={**knowledge, "inflation": inflations})
     notes = _notes(rows.equations, solution, noise, signals)
     return FitResult(potential, tuple(curve), "frames learned", notes)
 
 
-def _inflation(
+def _inflations(
     potential: FittedPotential,
     frames: Sequence[LabelledFrame],
     rows: FrameRows,
     solution: Posterior,
-) -> float:
+) -> Array:
     if not frames:
-        return 1.0
+        return np.ones(2)
     wrong = np.array([row @ solution.weights - found for row, found, _ in rows.energies])
-    predicted = np.array([potential.error(frame.configuration) for frame in frames])
-    return inflation_of(wrong, predicted**2)
+    parts = [
+        _variances(potential, here, here.positions[None], here.cell[None])
+        for here in (frame.configuration for frame in frames)
+    ]
+    return inflations_of(wrong, np.concatenate(parts))
 
 
 def sparse_errors(
     potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
 ) -> Array:
     """sigma_E of the equation above at each waypoint, eV, (n_points,)."""
+    parts = _variances(potential, configuration, waypoints, cells)
+    return deviation(potential.knowledge["inflation"], parts)
+
+
+def _variances(
+    potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
+) -> Array:
+    """What the process does not know at each waypoint, and noise, eV^2, (n_points, 2)."""
     knowledge, model = potential.knowledge, potential.model
     assert isinstance(model, SparseModel)
     terms, owns = model.form.terms, potential.parameters["terms"]
@@ -282,7 +294,7 @@ def sparse_errors(
         np.array(rows), np.array(priors), scales, np.asarray(knowledge["posterior"])
     )
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return np.asarray(float(knowledge["inflation"]) * np.sqrt(variance + noise))
+    return np.stack([variance, np.full_like(variance, noise)], axis=1)
 
 
 def _notes(
