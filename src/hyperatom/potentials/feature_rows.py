@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 from hyperatom.configuration import Configuration
 from hyperatom.evaluation import VOIGT
@@ -69,26 +70,33 @@ class RowMaker:
         padded = filled_up(displacements, size, model.settings.cutoff)
         n_features = model.features.n_features
         sums = np.zeros((n_species, n_features))
-        gradients = np.zeros((n_atoms, 3, n_species, n_features))
-        virial = np.zeros((6, n_species, n_features))
+        gradients = np.zeros((n_atoms * n_species, 3 * n_features))
+        virial = np.zeros((n_species, 6, n_features))
         for start in range(0, n_atoms, BLOCK):
             with jax.enable_x64(True):
                 block = self._compiled(padded[:, start : start + BLOCK], neighbours.slots)
             invariants, pairs, tensors = (np.asarray(array) for array in block)
-            for atom in range(start, min(start + BLOCK, n_atoms)):
-                own, here = species[atom], atom - start
-                sums[own] += invariants[here]
-                virial[:, own] += tensors[here]
-                for slot in np.flatnonzero(near[atom]):
-                    pair = pairs[here, slot]
-                    gradients[neighbours.index[atom, slot], :, own] += pair
-                    gradients[atom, :, own] -= pair
+            atom, slot = np.nonzero(near[start : start + BLOCK])
+            own = species[start : start + BLOCK]
+            np.add.at(sums, own, invariants[: len(own)])
+            np.add.at(virial, own, tensors[: len(own)])
+            centre = start + atom
+            moved = np.concatenate([neighbours.index[centre, slot], centre])
+            places, place = np.unique(
+                moved * n_species + np.tile(own[atom], 2), return_inverse=True
+            )
+            # Each pair is a row, added to the neighbour and taken from the centre.
+            sign = np.repeat([1.0, -1.0], len(atom))
+            pair = np.tile(atom * near.shape[1] + slot, 2)
+            taken = coo_array((sign, (place, pair)), (len(places), BLOCK * near.shape[1]))
+            gradients[places] += taken.tocsr() @ pairs.reshape(BLOCK * near.shape[1], -1)
+        slopes = gradients.reshape(n_atoms, n_species, 3, n_features).transpose(0, 2, 1, 3)
         counts = np.bincount(species, minlength=n_species).astype(float)
         pad = np.zeros((3 * n_atoms + 6, n_species))
         return Rows(
             energy=np.concatenate([sums.ravel(), counts])[None],
-            forces=np.hstack([-gradients.reshape(3 * n_atoms, -1), pad[:-6]]),
-            virial=np.hstack([virial.reshape(6, -1), pad[-6:]]),
+            forces=np.hstack([-slopes.reshape(3 * n_atoms, -1), pad[:-6]]),
+            virial=np.hstack([virial.transpose(1, 0, 2).reshape(6, -1), pad[-6:]]),
         )
 
     def _of_block(
@@ -110,28 +118,33 @@ def features_and_slopes(
     `displacements` and `slots` as in `DensityFeatures.density`.
     """
     settings = features.settings
-    n_features, n_species = features.n_features, len(settings.species)
     density = features.density(displacements, slots)
-    slopes = slopes_of_invariants(settings, density)
 
-    def of_atom(vectors: jax.Array, slope: jax.Array) -> jax.Array:
-        slope = slope.reshape(n_features, n_species, -1)
-        pieces = []
+    def of_atom(vectors: jax.Array, slopes: list[jax.Array]) -> jax.Array:
+        kinds = []
         for kind, (first, count) in enumerate(_ranges(slots)):
-            # (3, n_radial x n_lm) for each slot of this kind
             derivative = jax.vmap(jax.jacfwd(partial(density_of_one, settings)))(
                 vectors[:, first : first + count].T
-            ).transpose(0, 2, 1)
-            flat = derivative.reshape(3 * count, -1) @ slope[:, kind].T
-            pieces.append(flat.reshape(count, 3, n_features))
-        return jnp.concatenate(pieces)
+            )
+            parts = []
+            for slope, place in zip(slopes, places, strict=True):
+                n_features, _, n_radial, n_lm = slope.shape
+                own = derivative[:, :n_radial, place : place + n_lm]
+                flat = jnp.moveaxis(own, 3, 1).reshape(3 * count, -1)
+                flat = flat @ slope[:, kind].reshape(n_features, -1).T
+                parts.append(flat.reshape(count, 3, n_features))
+            kinds.append(jnp.concatenate(parts, axis=2))
+        return jnp.concatenate(kinds)
 
-    pairs = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), slopes)
+    pieces = slopes_of_invariants(settings, density)
+    places = [piece.first for piece in pieces]
+    each = [piece.values for piece in pieces]
+    pairs = jax.vmap(of_atom)(displacements.transpose(1, 0, 2), each)
     return features.invariants(density), pairs
 
 
 def density_of_one(settings: DensitySettings, vector: jax.Array) -> jax.Array:
-    """R_n(r) Y_lm(r) of one neighbour, flattened; `vector` (3,) in Å.
+    """R_n(r) Y_lm(r) of one neighbour, (n_radial, n_lm); `vector` (3,) in Å.
 
     What the density sums, in a form that differentiates forward.
     """
@@ -141,7 +154,7 @@ def density_of_one(settings: DensitySettings, vector: jax.Array) -> jax.Array:
     harmonics = real_spherical_harmonics(
         x / distance, y / distance, z / distance, settings.max_degree
     )
-    return jnp.outer(radial, harmonics).ravel()
+    return jnp.outer(radial, harmonics)
 
 
 def _ranges(slots: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -2,8 +2,11 @@
 
 The invariants are products of two, three or four densities, and each derivative is a product of
 one factor less: a hundred times cheaper than one automatic derivative for each component
-of the density.
+of the density. They come in pieces: of most invariants all but a few components of the density are
+no factor, and zeros are neither stored nor multiplied.
 """
+
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -14,54 +17,61 @@ from hyperatom.potentials.features.density import DensitySettings
 from hyperatom.potentials.features.trispectrum import Pairs, coupled, pairs_of_degrees
 
 
-def slopes_of_invariants(settings: DensitySettings, density: jax.Array) -> jax.Array:
-    """dB/dA of `DensityFeatures.invariants`.
+@dataclass(frozen=True)
+class Slopes:
+    """dB/dA of some invariants; it is zero outside of what is here.
 
-    | array     | shape                                           | meaning              |
-    |-----------|-------------------------------------------------|----------------------|
-    | `density` | (n_block, n_channels, n_lm)                     | A                    |
-    | returns   | (n_block, n_features, n_species, n_radial, n_lm)| channel, then (l, m) |
+    | field    | shape                                         | meaning                        |
+    |----------|-----------------------------------------------|--------------------------------|
+    | `values` | (n_block, n_features, n_species, n_radial, n) | of the first n_radial channels |
+    | `first`  | scalar                                        | place of the first of n (l, m) |
+    """
+
+    values: jax.Array
+    first: int
+
+
+def slopes_of_invariants(settings: DensitySettings, density: jax.Array) -> list[Slopes]:
+    """dB/dA of `DensityFeatures.invariants`, in their order.
+
+    `density` (n_block, n_channels, n_lm) is A.
     """
     n_block, n_channels, n_lm = density.shape
     n_species, n_radial = len(settings.species), settings.n_radial
     channels = density.reshape(n_block, n_species, n_radial, n_lm)
 
-    def widened(slope: jax.Array, chosen: int) -> jax.Array:
-        # (n_block, n, n_species x chosen, <= n_lm) -> all radial functions and components
+    def piece(slope: jax.Array, chosen: int, first: int = 0) -> Slopes:
         shape = (n_block, slope.shape[1], n_species, chosen, slope.shape[3])
-        pad = ((0, 0), (0, 0), (0, 0), (0, n_radial - chosen), (0, n_lm - slope.shape[3]))
-        return jnp.pad(slope.reshape(shape), pad)
+        return Slopes(slope.reshape(shape), first)
+
+    def first_channels(chosen: int) -> jax.Array:
+        return channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
 
     pieces = []
     if settings.radial:
-        own = np.zeros((n_channels, n_channels, n_lm))
-        own[np.arange(n_channels), np.arange(n_channels), 0] = 1.0
-        each = jnp.broadcast_to(jnp.asarray(own, density.dtype), (n_block, *own.shape))
-        pieces.append(widened(each, n_radial))
+        own = jnp.eye(n_channels, dtype=density.dtype)[:, :, None]
+        each = jnp.broadcast_to(own, (n_block, *own.shape))
+        pieces.append(piece(each, n_radial))
     if chosen := settings.power_spectrum_radial:
-        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
-        degree, diagonal = settings.power_spectrum_degree, settings.power_spectrum_diagonal
-        pieces.append(widened(_of_power_spectrum(part, degree, diagonal), chosen))
+        part, diagonal = first_channels(chosen), settings.power_spectrum_diagonal
+        for degree in range(settings.power_spectrum_degree + 1):
+            slope = _of_power_spectrum(part, degree, diagonal)
+            pieces.append(piece(slope, chosen, degree * degree))
     if chosen := settings.bispectrum_radial:
-        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
-        pieces.append(widened(_of_bispectrum(part, settings.bispectrum_degree), chosen))
+        slope = _of_bispectrum(first_channels(chosen), settings.bispectrum_degree)
+        pieces.append(piece(slope, chosen))
     if chosen := settings.trispectrum_radial:
-        part = channels[:, :, :chosen].reshape(n_block, n_species * chosen, n_lm)
-        pieces.append(widened(_of_trispectrum(part, settings.trispectrum_degree), chosen))
-    return jnp.concatenate(pieces, axis=1)
+        slope = _of_trispectrum(first_channels(chosen), settings.trispectrum_degree)
+        pieces.append(piece(slope, chosen))
+    return pieces
 
 
-def _of_power_spectrum(density: jax.Array, max_degree: int, diagonal: bool) -> jax.Array:
+def _of_power_spectrum(density: jax.Array, degree: int, diagonal: bool) -> jax.Array:
     # dp_abl / dA_clm = (2l + 1)^-1/2 (delta_ac A_blm + delta_bc A_alm)
     n_channels = density.shape[1]
     a, b = (np.arange(n_channels),) * 2 if diagonal else np.triu_indices(n_channels)
-    rows = []
-    for degree in range(max_degree + 1):
-        start, end = degree * degree, (degree + 1) ** 2
-        part = density[:, :, start:end] * (2 * degree + 1) ** -0.5
-        slope = _placed(part[:, b], a, n_channels) + _placed(part[:, a], b, n_channels)
-        rows.append(jnp.pad(slope, ((0, 0),) * 3 + ((start, (max_degree + 1) ** 2 - end),)))
-    return jnp.concatenate(rows, axis=1)
+    part = density[:, :, degree * degree : (degree + 1) ** 2] * (2 * degree + 1) ** -0.5
+    return _placed(part[:, b], a, n_channels) + _placed(part[:, a], b, n_channels)
 
 
 def _of_bispectrum(density: jax.Array, max_degree: int) -> jax.Array:
