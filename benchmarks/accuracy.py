@@ -48,10 +48,22 @@ _OF_ELEMENTS = {
     "bispectrum_channels": 4, "bispectrum_degree": 4,
 }  # fmt: skip
 OURS_OF_ELEMENTS: dict[str, tuple[dict[str, Any], ...]] = {
-    "linear_density": (_OF_ELEMENTS, {**_OF_ELEMENTS, "trispectrum_channels": 3}),
+    "linear_density": tuple(
+        {**_OF_ELEMENTS, "trispectrum_channels": channels} for channels in (0, 3, 4)
+    ),
 }
 """Settings for a single species, where higher degrees cost little, smaller first; of several those
 of least error on the validation frames."""
+
+OURS_OF_MOLECULES: dict[str, tuple[dict[str, Any], ...]] = {
+    "linear_density": (
+        {"cutoff": 4.2, "power_channels": 5, "power_degree": 5, "trispectrum_channels": 1},
+    ),
+}
+"""Settings for molecules, where all that matters is near, in five bodies and more."""
+
+ALONE = 300.0
+"""Å^3 per atom beyond which a cell holds a molecule."""
 
 FORCE_NOISE, ENERGY_NOISE = 50.0, 2.0
 """meV/Å and meV/atom: errors that count alike where settings are compared."""
@@ -176,8 +188,9 @@ def child(name: str, folder: Path, minutes: float) -> None:
     constants = energies_of_atoms(training, species)
     least, best = np.inf, None
     began = time.perf_counter()
-    choices = OURS_OF_ELEMENTS.get(name, ()) if len(species) == 1 else ()
-    for given in choices or (OURS[name],):
+    room = [one.configuration.volume / one.configuration.n_atoms for one in training]
+    kind = OURS_OF_ELEMENTS if len(species) == 1 else OURS_OF_MOLECULES if min(room) > ALONE else {}
+    for given in kind.get(name, (OURS[name],)):
         clock = time.perf_counter()
         left = 60.0 * minutes - (clock - began)
         settings = checked_settings(family, {"kind": name, **given})
