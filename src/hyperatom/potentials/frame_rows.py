@@ -20,7 +20,7 @@ from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPoten
 from hyperatom.potentials.family import FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.feature_rows import Rows
 from hyperatom.potentials.many_configurations import evaluate_many
-from hyperatom.potentials.predicted_errors import inflations_of
+from hyperatom.potentials.predicted_errors import inflations_of, parts_of
 from hyperatom.potentials.readouts.bayesian_linear import NormalEquations, Posterior
 from hyperatom.potentials.repulsion import repulsion
 
@@ -102,8 +102,8 @@ class FrameRows:
         if not self.energies:
             return np.ones(2)
         rows, found, n_atoms = (np.array(column) for column in zip(*self.energies, strict=True))
-        parts = solution.standard_deviation(rows) ** 2, noise**2 * n_atoms
-        return inflations_of(rows @ solution.weights - found, np.stack(parts, axis=1))
+        parts = parts_of(solution.standard_deviation(rows) ** 2, noise**2 * n_atoms)
+        return inflations_of(rows @ solution.weights - found, parts)
 
     def errors(self, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""

@@ -15,7 +15,7 @@ from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.linear_density import LinearDensityModel
 from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales, from_above
-from hyperatom.potentials.predicted_errors import deviation
+from hyperatom.potentials.predicted_errors import deviation, parts_of
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -124,8 +124,7 @@ def linear_errors(
     solved = solve_triangular(knowledge["factor"], features.T, trans="T", check_finite=False)
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
     variance = (solved**2).sum(axis=0)
-    parts = np.stack([variance, np.full_like(variance, noise)], axis=1)
-    return deviation(knowledge["inflation"], parts)
+    return deviation(knowledge["inflation"], parts_of(variance, noise))
 
 
 def _notes(

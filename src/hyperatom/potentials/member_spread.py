@@ -21,7 +21,7 @@ from hyperatom.potentials.family import LabelledFrame
 from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_errors import atoms_in
 from hyperatom.potentials.many_configurations import evaluate_many
-from hyperatom.potentials.predicted_errors import deviation, inflations_of
+from hyperatom.potentials.predicted_errors import deviation, inflations_of, parts_of
 
 Array = NDArray[np.float64]
 
@@ -53,8 +53,7 @@ def spread_knowledge(
     inflations = np.ones(2)
     if number_of(committee.parameters["members"]) > 1 and validation:
         variance = _variance(committee, [frame.configuration for frame in validation])
-        parts = np.stack([variance, noise**2 * atoms_in(validation)], axis=1)
-        inflations = inflations_of(wrong_apart, parts)
+        inflations = inflations_of(wrong_apart, parts_of(variance, noise**2 * atoms_in(validation)))
     return {"noise": np.float64(noise), "inflation": inflations}
 
 
@@ -69,8 +68,7 @@ def spread_errors(
     knowledge = potential.knowledge
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
     variance = _variance(potential, places)
-    parts = np.stack([variance, np.full_like(variance, noise)], axis=1)
-    return deviation(knowledge["inflation"], parts)
+    return deviation(knowledge["inflation"], parts_of(variance, noise))
 
 
 def _variance(potential: FittedPotential, places: Sequence[Configuration]) -> Array:

@@ -22,6 +22,11 @@ SPREAD: Final = 3.0
 """Of ln(c_k^2) about that of one c for all, which remains where nothing tells them apart."""
 
 
+def parts_of(variance: Array, noise: Any) -> Array:
+    """The two variances of each energy, (n, 2), of (n,) and of (n,) or one number, in eV^2."""
+    return np.stack(np.broadcast_arrays(variance, noise), axis=1)
+
+
 def deviation(inflations: Any, variances: Array) -> Array:
     """sigma in eV, (n,), of variances (n, n_parts) in eV^2; `inflations` (n_parts,), or one."""
     return np.asarray(np.sqrt(variances @ np.broadcast_to(inflations, variances.shape[1]) ** 2))

@@ -25,7 +25,7 @@ from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.kernel_rows import KernelRows, Seen, Term, TermInputs, groups_of
 from hyperatom.potentials.linear_learner import CONSTANT_SCALE, NOISE_FLOOR, START, from_above
-from hyperatom.potentials.predicted_errors import deviation, inflations_of
+from hyperatom.potentials.predicted_errors import deviation, inflations_of, parts_of
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -294,7 +294,7 @@ def _variances(
         np.array(rows), np.array(priors), scales, np.asarray(knowledge["posterior"])
     )
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return np.stack([variance, np.full_like(variance, noise)], axis=1)
+    return parts_of(variance, noise)
 
 
 def _notes(
