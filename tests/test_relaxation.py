@@ -1,5 +1,7 @@
 """Relaxation before a study: the minimum, what is paid for, and what goes on where it stopped."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from hyperatom.studies.page import investigate
 from hyperatom.studies.relaxation import relax
 from hyperatom.studies.settings import RelaxationSettings, load_study_settings
 from hyperatom.studies.study import create, opened
+from study_monitors import WatchingCampaigns
 
 
 class OfEmt:
@@ -108,37 +111,20 @@ INPUT = {
 }
 
 
-class Watching:
-    """A monitor that interrupts a relaxation at a step."""
+class WatchingRelaxations(WatchingCampaigns):
+    """A monitor that counts steps of a relaxation, and may interrupt at one of them."""
 
-    def __init__(self, at=-1.0):
-        self.at, self.steps, self.parts = at, 0, []
+    def __init__(self, at=-1):
+        super().__init__()
+        self.at, self.steps = at, 0
 
-    def part(self, part, number, total, seconds_left):
-        self.parts.append(part.sentence)
+    def relaxation(self, path):
+        return nullcontext(self.searched)
 
-    def told(self, fraction, words):
+    def searched(self, *_):
         if self.steps == self.at:
             raise KeyboardInterrupt
         self.steps += 1
-
-    def relaxation(self, path):
-        return self
-
-    def campaign(self, path):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def __call__(self, *given):
-        self.told(*given)
-
-    def __getattr__(self, name):
-        return lambda *_, **__: None
 
 
 def test_a_study_begins_at_the_minimum_and_pays_for_no_step_twice(tmp_path):
@@ -149,17 +135,17 @@ def test_a_study_begins_at_the_minimum_and_pays_for_no_step_twice(tmp_path):
     for path in paths:
         create(source.read_text(), source, path)
     whole, halted = paths
-    watching = Watching()
+    watching = WatchingRelaxations()
     with opened(whole) as work:
         work.run(watching)
         notes = investigate(work, lambda *_: None).problems
-    assert watching.parts[0] == "aluminium, to the minimum of the energy"
-    assert len(watching.parts) == 3
+    assert watching.told[0][0] == "aluminium, to the minimum of the energy"
+    assert len(watching.told) == 3
     with pytest.raises(KeyboardInterrupt), opened(halted) as work:
-        work.run(Watching(at=3))
+        work.run(WatchingRelaxations(at=3))
     assert not (halted / "aluminium" / "relaxed" / "start.extxyz").exists()
     with opened(halted) as work:
-        work.run(Watching())
+        work.run(WatchingRelaxations())
 
     def file(path):
         return path / "aluminium" / "relaxed" / "start.extxyz"

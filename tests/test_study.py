@@ -36,6 +36,7 @@ from hyperatom.studies.six_dimensions import lift_runs, phason_jumps
 from hyperatom.studies.study import create, opened
 from hyperatom.trajectory import Trajectory
 from hyperatom.units import BOLTZMANN, FEMTOSECOND
+from study_monitors import Watching, WatchingCampaigns
 
 PERIOD = 60.0  # fs
 EDGE = 3.0  # Å
@@ -97,33 +98,6 @@ def springs(tmp_path, monkeypatch, made):
     monkeypatch.setattr(samples, "make_mover", make_mover)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-class Watching:
-    """A monitor that may interrupt after so many stretches."""
-
-    def __init__(self, after=10**9):
-        self.left, self.told = after, []
-
-    def part(self, part, number, total, seconds_left):
-        self.told.append((part.sentence, number, total, seconds_left))
-
-    def campaign(self, path):
-        raise AssertionError("no campaign here")
-
-    def motion(self, path):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def stretch(self, walker, step, steps, seconds, row):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def started(folder, name, **changes):
@@ -201,16 +175,6 @@ EXACT = {
     },
     "minima": {"frames": 2, "force": 0.01},
 }
-
-
-class WatchingCampaigns(Watching):
-    """A monitor of the chains of an exact study, which says nothing."""
-
-    def campaign(self, path):
-        return self
-
-    def __getattr__(self, name):
-        return lambda *_, **__: None
 
 
 @pytest.mark.slow

@@ -103,13 +103,11 @@ class Watch:
             f"{part.member.name}; the guide is fitted again, and its simulations begin anew."
         )
 
-    @contextmanager
-    def relaxation(self, path: Path) -> Iterator[Any]:  # noqa: ARG002
+    def relaxation(self, path: Path) -> Any:  # noqa: ARG002
         """A bar; the time left is that of all steps that are allowed."""
         from hyperatom.cli.analyse import progress
 
-        with progress() as told:
-            yield told
+        return progress()
 
     @contextmanager
     def campaign(self, path: Path) -> Iterator[Any]:
