@@ -20,8 +20,8 @@ from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPoten
 from hyperatom.potentials.family import FitStep, FitTask, LabelledFrame
 from hyperatom.potentials.feature_rows import Rows
 from hyperatom.potentials.many_configurations import evaluate_many
-from hyperatom.potentials.predicted_errors import inflations_of, parts_of
 from hyperatom.potentials.readouts.bayesian_linear import NormalEquations, Posterior
+from hyperatom.potentials.readouts.misfit import misfits
 from hyperatom.potentials.repulsion import repulsion
 
 Array = NDArray[np.float64]
@@ -60,6 +60,7 @@ class FrameRows:
         # What the weights do not change: compiled apart, and small.
         self.rest = CompiledModel(species, float(radii.max()), _constants_and_repulsion)
         self.energies: list[tuple[Array, float, int]] = []
+        self._weights: list[float] = []
 
     @property
     def equations(self) -> NormalEquations:
@@ -78,6 +79,7 @@ class FrameRows:
         found = np.array([evaluation.energy - given.energy])
         self._put("energy", rows.energy * (weight / root), found * (weight / root))
         self.energies.append((rows.energy[0], float(found[0]), configuration.n_atoms))
+        self._weights.append(frame.weight)
         if frame.has_forces:
             target = (evaluation.forces - given.forces).ravel()
             self._put("forces", rows.forces * weight, target * weight)
@@ -97,22 +99,25 @@ class FrameRows:
             rows, targets = (np.concatenate(column) for column in zip(*waiting, strict=True))
             self._equations.add(kind, rows, targets)
 
-    def inflations(self, solution: Posterior, noise: float) -> Array:
-        """Of the two parts of predicted errors: the posterior's, and noise (eV per sqrt(atom))."""
-        if not self.energies:
-            return np.ones(2)
-        rows, found, n_atoms = (np.array(column) for column in zip(*self.energies, strict=True))
-        parts = parts_of(solution.standard_deviation(rows) ** 2, noise**2 * n_atoms)
-        return inflations_of(rows @ solution.weights - found, parts)
+    def missed(self, weights: Array) -> Array:
+        """What `weights` make of the energies that were added, less what these are, eV, (n,)."""
+        return np.array([row @ weights - found for row, found, _ in self.energies])
+
+    def misfits(self, solution: Posterior, noise: float) -> Array:
+        """See `readouts.misfit`; `noise` in eV per sqrt(atom)."""
+        rows = np.array([row for row, _, _ in self.energies])
+        n_atoms = np.array([n for _, _, n in self.energies])
+        variances = noise**2 * n_atoms / np.array(self._weights)
+        return misfits(solution, rows, self.missed(solution.weights), variances)
 
     def errors(self, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""
-        wrong = [(row @ weights - found) / n_atoms for row, found, n_atoms in self.energies]
+        wrong = self.missed(weights) / [n_atoms for _, _, n_atoms in self.energies]
         of_forces = float("nan")
         equations = self.equations
         if count := equations.count.get("forces"):
             of_forces = float(np.sqrt(equations.residual("forces", weights) / count))
-        return float(np.sqrt(np.mean(np.square(wrong)))) if wrong else float("nan"), of_forces
+        return float(np.sqrt(np.mean(wrong**2))) if len(wrong) else float("nan"), of_forces
 
 
 def closed_form(

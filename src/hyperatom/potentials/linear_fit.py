@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from hyperatom.configuration import Configuration
 from hyperatom.potentials.family import FitResult, FitTask
@@ -15,7 +14,7 @@ from hyperatom.potentials.fitted import FittedPotential
 from hyperatom.potentials.frame_rows import FrameRows, closed_form, emphasised, slots_of_frames
 from hyperatom.potentials.linear_density import LinearDensityModel
 from hyperatom.potentials.linear_learner import NOISE_FLOOR, START, feature_scales, from_above
-from hyperatom.potentials.predicted_errors import deviation, parts_of
+from hyperatom.potentials.predicted_errors import deviation, inflations_of, parts_of
 from hyperatom.potentials.readouts.bayesian_linear import (
     Hyperparameters,
     NormalEquations,
@@ -23,6 +22,7 @@ from hyperatom.potentials.readouts.bayesian_linear import (
     maximise_evidence,
     posterior,
 )
+from hyperatom.potentials.readouts.misfit import parameter_variance
 from hyperatom.potentials.repulsion import closest_radii
 
 Array = NDArray[np.float64]
@@ -61,35 +61,28 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
         return posterior(equations, scales, hyper)
 
     solution, curve = closed_form(task, rows, others, solve)
-    inflations = others.inflations(solution, hyper.noise["energy"])
-    potential = _frozen(task, density, model, radii, solution, hyper, inflations)
-    return FitResult(
-        potential, tuple(curve), "frames learned", _notes(rows.equations, solution, hyper)
-    )
-
-
-def _frozen(
-    task: FitTask,
-    density: DensitySettings,
-    model: LinearDensityModel,
-    radii: Array,
-    solution: Posterior,
-    hyper: Hyperparameters,
-    inflations: Array,
-) -> FittedPotential:
+    knowledge = {
+        "scales": solution.scales,
+        "factor": solution.factor,
+        "misfits": rows.misfits(solution, hyper.noise["energy"]),
+        "noise": np.float64(hyper.noise["energy"]),
+        "inflation": np.ones(2),
+    }
+    if others.energies:
+        apart = np.array([row for row, _, _ in others.energies])
+        n_atoms = np.array([n for _, _, n in others.energies])
+        parts = _variances(knowledge, apart, n_atoms)
+        knowledge["inflation"] = inflations_of(others.missed(solution.weights), parts)
     n_species = len(task.species)
     parameters = model.parameters(
         solution.weights[:-n_species].reshape(n_species, -1).copy(),
         solution.weights[-n_species:] + task.constants,
         radii,
     )
-    knowledge = {
-        "scales": solution.scales,
-        "factor": solution.factor,
-        "noise": np.float64(hyper.noise["energy"]),
-        "inflation": inflations,
-    }
-    return assemble_linear_density(task.settings, density, parameters, knowledge, model)
+    potential = assemble_linear_density(task.settings, density, parameters, knowledge, model)
+    return FitResult(
+        potential, tuple(curve), "frames learned", _notes(rows.equations, solution, hyper)
+    )
 
 
 def assemble_linear_density(
@@ -109,7 +102,8 @@ def assemble_linear_density(
         "linear density potential",
         family="linear_density",
         settings=settings,
-        knowledge=knowledge,
+        # Files of earlier versions know nothing of misfits.
+        knowledge={"misfits": np.zeros((0, len(knowledge["scales"]))), **knowledge},
         known_errors=linear_errors,
     )
 
@@ -117,14 +111,18 @@ def assemble_linear_density(
 def linear_errors(
     potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
 ) -> Array:
-    """sqrt(c_1^2 phi^T cov phi + c_2^2 n_atoms noise^2) of each waypoint, eV, (n_points,)."""
+    """sqrt(c_1^2 v + c_2^2 n_atoms noise^2) of each waypoint, eV, (n_points,), v by `misfit`."""
     knowledge, model = potential.knowledge, potential.model
     assert isinstance(model, LinearDensityModel)
-    features = model.totals(configuration, waypoints, cells) * knowledge["scales"]
-    solved = solve_triangular(knowledge["factor"], features.T, trans="T", check_finite=False)
-    noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    variance = (solved**2).sum(axis=0)
-    return deviation(knowledge["inflation"], parts_of(variance, noise))
+    totals = model.totals(configuration, waypoints, cells)
+    return deviation(knowledge["inflation"], _variances(knowledge, totals, configuration.n_atoms))
+
+
+def _variances(knowledge: Any, totals: Array, n_atoms: Any) -> Array:
+    """Of the parameters, and noise, eV^2, (n, 2), of summed features (n, n_unknowns)."""
+    scaled = totals * knowledge["scales"]
+    variance = parameter_variance(knowledge["factor"], knowledge["misfits"], scaled)
+    return parts_of(variance, float(knowledge["noise"]) ** 2 * n_atoms)
 
 
 def _notes(

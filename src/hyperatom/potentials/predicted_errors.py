@@ -2,10 +2,10 @@
 
     sigma^2 = sum_k c_k^2 v_k
 
-v_1 is the variance of the parameters (of a posterior, or of the members of a committee), v_2 the
-noise, n_atoms s^2. Each misses by its own factor c_k: where a potential cannot follow its data,
-errors of the rows of a frame go together, and a posterior that takes them for independent is far
-too sure, while s is about right.
+v_1 is the variance of the parameters (of a posterior widened by `readouts.misfit`, or of the
+members of a committee), v_2 the noise, n_atoms s^2. Each misses by its own factor c_k: where a
+potential cannot follow its data, errors of the rows of a frame go together, and a posterior that
+takes them for independent is far too sure, while s is about right.
 """
 
 from typing import Any, Final

@@ -173,7 +173,8 @@ def assemble_sparse(
         form.name,
         family=settings.kind,
         settings=settings,
-        knowledge=knowledge,
+        # Files of earlier versions know nothing of misfits.
+        knowledge={"misfits": np.zeros((0, len(knowledge["posterior"]))), **knowledge},
         known_errors=sparse_errors,
     )
 
@@ -228,11 +229,12 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
         "factors": maker.factors,
         "signals": signals,
         "posterior": solution.factor,
+        "misfits": rows.misfits(solution, noise["energy"]),
         "noise": np.float64(noise["energy"]),
         "inflation": np.ones(2),
     }
     potential = assemble_sparse(settings, form, parameters, knowledge, model)
-    inflations = _inflations(potential, task.validation, others, solution)
+    inflations = _inflations(potential, task.validation, others.missed(solution.weights))
     # Another number of slots than during the fit: lists of one configuration, without a margin.
     model.capacity = {}
     potential = replace(potential, knowledge={**knowledge, "inflation": inflations})
@@ -241,19 +243,15 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
 
 
 def _inflations(
-    potential: FittedPotential,
-    frames: Sequence[LabelledFrame],
-    rows: FrameRows,
-    solution: Posterior,
+    potential: FittedPotential, frames: Sequence[LabelledFrame], missed: Array
 ) -> Array:
     if not frames:
         return np.ones(2)
-    wrong = np.array([row @ solution.weights - found for row, found, _ in rows.energies])
     parts = [
         _variances(potential, here, here.positions[None], here.cell[None])
         for here in (frame.configuration for frame in frames)
     ]
-    return inflations_of(wrong, np.concatenate(parts))
+    return inflations_of(missed, np.concatenate(parts))
 
 
 def sparse_errors(
@@ -291,7 +289,7 @@ def _variances(
     groups = groups_of(factors)
     scales = prior_scales(groups, signals, groups[-1].stop + len(counts), CONSTANT_SCALE)
     variance = predictive_variance(
-        np.array(rows), np.array(priors), scales, np.asarray(knowledge["posterior"])
+        np.array(rows), np.array(priors), scales, knowledge["posterior"], knowledge["misfits"]
     )
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
     return parts_of(variance, noise)

@@ -21,7 +21,8 @@ The variance of an energy E is that of the projected process with the prior's ow
 
     var E = delta^2 [k(E, E) - |L^-1 k_sE|^2] + delta^2 v^T M^-1 v,   v = L^-1 k_sE:
 
-what the points cannot say of E, and what the data did not say of the points.
+what the points cannot say of E, and what the data did not say of the points; the second is widened
+by what frames were missed by (`misfit`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ from hyperatom.potentials.readouts.bayesian_linear import (
     posterior,
     renewed_noise,
 )
+from hyperatom.potentials.readouts.misfit import parameter_variance
 
 Array = NDArray[np.float64]
 
@@ -181,9 +183,9 @@ def maximise_evidence_of_terms(
 
 
 def predictive_variance(
-    whitened_rows: Array, prior: Array, scales: Array, posterior_factor: Array
+    whitened_rows: Array, prior: Array, scales: Array, posterior_factor: Array, misfit: Array
 ) -> Array:
-    """var E of the equation above, of n energies, (n,) in eV^2.
+    """var E of the equation above, of n energies, (n,) in eV^2, and what `misfit` adds to it.
 
     | array              | shape                    | meaning                                      |
     |--------------------|--------------------------|----------------------------------------------|
@@ -191,7 +193,7 @@ def predictive_variance(
     | `prior`            | (n,)                     | delta^2 [k(E, E) - |L^-1 k_sE|^2], eV^2      |
     | `scales`           | (n_unknowns,)            | prior standard deviations, delta, eV         |
     | `posterior_factor` | (n_unknowns, n_unknowns) | upper triangular R, M = R^T R                |
+    | `misfit`           | (n_frames, n_unknowns)   | as `misfits` made it                         |
     """
-    scaled = (whitened_rows * scales).T
-    after = solve_triangular(posterior_factor, scaled, trans="T", check_finite=False)
-    return np.asarray(np.maximum(prior, 0.0) + (after**2).sum(axis=0))
+    known = parameter_variance(posterior_factor, misfit, whitened_rows * scales)
+    return np.asarray(np.maximum(prior, 0.0) + known)
