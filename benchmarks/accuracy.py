@@ -147,7 +147,8 @@ def written(folder: Path, parts: Sequence[tuple[str, list[Any]]]) -> None:
 class Score(NamedTuple):
     """Errors on the test in meV/atom and meV/Å, µs per atom of a call, seconds of the fit.
 
-    Of predicted errors: how many lie within one and two of them, times one number, and their ranks.
+    Of predicted errors: how many lie within one and two of them, times one number, their ranks, and
+    what these would be if errors were normal and of exactly the predicted sizes.
     """
 
     energy: float
@@ -157,6 +158,7 @@ class Score(NamedTuple):
     within_68: float = float("nan")
     within_95: float = float("nan")
     rank: float = float("nan")
+    rank_at_best: float = float("nan")
 
 
 Table = dict[str, dict[str, dict[str, Any]]]
@@ -169,7 +171,7 @@ def ours(name: str, folder: Path, minutes: float) -> Score:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * 4 * minutes + 600)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return Score(*(float(word) for word in done.stdout.split()[-7:]))
+    return Score(*(float(word) for word in done.stdout.split()[-8:]))
 
 
 def child(name: str, folder: Path, minutes: float) -> None:
@@ -210,10 +212,13 @@ def child(name: str, folder: Path, minutes: float) -> None:
     os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
     trusted = judged.trust
     calibration = (
-        (trusted.coverage(0.68), trusted.coverage(0.95), trusted.rank_correlation)
+        (
+            trusted.coverage(0.68), trusted.coverage(0.95),
+            trusted.rank_correlation, trusted.rank_at_best[0],
+        )
         if trusted is not None
-        else (float("nan"),) * 3
-    )
+        else (float("nan"),) * 4
+    )  # fmt: skip
     print(found.energy, found.forces, cost(best, test), seconds, *calibration)
 
 
@@ -263,7 +268,8 @@ def figures_of(table: Table) -> list[Figure]:
             if not np.isnan(score["within_68"]):
                 figures += [
                     Figure(f"{stem}.{which}", round(score[which], 3))
-                    for which in ("within_68", "within_95", "rank")
+                    for which in ("within_68", "within_95", "rank", "rank_at_best")
+                    if which in score
                 ]
     return figures
 
@@ -288,12 +294,17 @@ def markdown(table: Table) -> str:
             )
             cells.append(" / ".join(told))
         lines.append(f"| {which} | " + " | ".join(cells) + " |")
-    lines += ["", "| set | potential | within 68 % | within 95 % | rank |", "|---" * 5 + "|"]
+    lines += [
+        "",
+        "| set | potential | within 68 % | within 95 % | rank | at best |",
+        "|---" * 6 + "|",
+    ]
     for which, scores in table.items():
         for name, score in scores.items():
             if not np.isnan(score["within_68"]):
                 inside = " | ".join(f"{score[f'within_{level}']:.0%}" for level in (68, 95))
-                lines.append(f"| {which} | {name} | {inside} | {score['rank']:.2f} |")
+                best = f"{score['rank_at_best']:.2f}" if "rank_at_best" in score else "–"
+                lines.append(f"| {which} | {name} | {inside} | {score['rank']:.2f} | {best} |")
     return "\n".join(lines) + "\n"
 
 

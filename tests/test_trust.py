@@ -50,6 +50,18 @@ def test_ranks_of_errors_that_are_known_exactly_and_not_at_all():
     assert "Rank" not in made_up(1.0, 3).sentence()
 
 
+def test_the_rank_that_perfectly_known_errors_would_have():
+    found = made_up(2.0, 500)
+    best, spread = found.rank_at_best
+    assert 0.0 < spread < 0.05
+    assert abs(found.rank_correlation - best) < 4.0 * spread
+    # Sizes that differ less tell less.
+    alike = Trust(1.0 + 0.2 * found.predicted / found.predicted.max(), found.found)
+    assert alike.rank_at_best[0] < 0.2
+    assert "would have 0." in found.sentence()
+    assert found.numbers()["rank_correlation_at_best"] == best
+
+
 def test_it_is_told_of_a_potential_that_predicts_errors(tmp_path):
     keywords = {"sigma": 1.4, "epsilon": 0.1, "rc": 3.6, "ro": 2.5, "smooth": True}
     settings = CalculatorSettings(calculator="ase.calculators.lj.LennardJones", keywords=keywords)

@@ -5,7 +5,9 @@
 Normal errors lie within one sigma in 68 % of frames and within two in 95 %: as the sigmas are, or
 once all are multiplied by the one scale that comes nearest to both. A mean of z^2 would be a scale
 too, but that of a few outliers. Whether frames with large errors are known beforehand
-is told by Spearman's rank correlation of |E - E_reference| and sigma per atom.
+is told by Spearman's rank correlation of |E - E_reference| and sigma per atom, beside what it would
+be if each error were normal and of exactly its sigma: far below one, for a large sigma allows for a
+small error, and near zero where all frames are alike.
 """
 
 from collections.abc import Sequence
@@ -24,6 +26,9 @@ Array = NDArray[np.float64]
 LEVELS: Final = (0.68, 0.95)
 FEWEST: Final = 5
 """Frames of which a rank correlation is told."""
+
+DRAWS: Final = 200
+"""Of errors with the predicted sigmas, whose rank correlations are averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,17 @@ class Trust:
             return float("nan")
         return float(spearmanr(self.predicted, np.abs(self.found)).statistic)
 
+    @cached_property
+    def rank_at_best(self) -> tuple[float, float]:
+        """Mean and standard deviation of the same, were the sigmas those of normal errors."""
+        rng = np.random.default_rng(0)
+        drawn = [
+            Trust(self.predicted, self.predicted * rng.normal(size=len(self.predicted)))
+            for _ in range(DRAWS)
+        ]
+        ranks = [one.rank_correlation for one in drawn]
+        return float(np.mean(ranks)), float(np.std(ranks))
+
     def sentence(self) -> str:
         """What it comes to, in words."""
         inside = ", ".join(
@@ -70,8 +86,12 @@ class Trust:
             f"Predicted errors of energies: {inside} as they are; times {self.scale:.2g}: {again}."
         )
         rank = self.rank_correlation
-        return told + (
-            f" Rank correlation with the errors made: {rank:.2f}." if rank == rank else ""
+        if np.isnan(rank):
+            return told
+        best, spread = self.rank_at_best
+        return (
+            f"{told} Rank correlation with the errors made: {rank:.2f}, where errors of just "
+            f"these sizes would have {best:.2f} ± {spread:.2f}."
         )
 
     def numbers(self) -> dict[str, float]:
@@ -83,6 +103,7 @@ class Trust:
             "coverage_68_unscaled": self.coverage(LEVELS[0], rescaled=False),
             "coverage_95_unscaled": self.coverage(LEVELS[1], rescaled=False),
             "rank_correlation": self.rank_correlation,
+            "rank_correlation_at_best": self.rank_at_best[0],
         }
 
 
