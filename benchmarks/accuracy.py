@@ -148,7 +148,8 @@ class Score(NamedTuple):
     """Errors on the test in meV/atom and meV/Å, µs per atom of a call, seconds of the fit.
 
     Of predicted errors: how many lie within one and two of them, times one number, their ranks, and
-    what these would be if errors were normal and of exactly the predicted sizes.
+    what these would be if errors were normal and of exactly the predicted sizes. `median` is that
+    of the sizes of errors of energies, meV/atom: a few frames do not set it.
     """
 
     energy: float
@@ -159,6 +160,7 @@ class Score(NamedTuple):
     within_95: float = float("nan")
     rank: float = float("nan")
     rank_at_best: float = float("nan")
+    median: float = float("nan")
 
 
 Table = dict[str, dict[str, dict[str, Any]]]
@@ -171,7 +173,7 @@ def ours(name: str, folder: Path, minutes: float) -> Score:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * 4 * minutes + 600)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return Score(*(float(word) for word in done.stdout.split()[-8:]))
+    return Score(*(float(word) for word in done.stdout.split()[-9:]))
 
 
 def child(name: str, folder: Path, minutes: float) -> None:
@@ -219,7 +221,8 @@ def child(name: str, folder: Path, minutes: float) -> None:
         if trusted is not None
         else (float("nan"),) * 4
     )  # fmt: skip
-    print(found.energy, found.forces, cost(best, test), seconds, *calibration)
+    median = 1e3 * float(np.median(np.abs(np.diff(judged.energies))))
+    print(found.energy, found.forces, cost(best, test), seconds, *calibration, median)
 
 
 def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:
@@ -245,11 +248,13 @@ def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score
         energies = np.array([atoms.get_potential_energy() for atoms in test])
         n_atoms = np.array([len(atoms) for atoms in test])
         forces = np.concatenate([atoms.get_forces().ravel() for atoms in test])
+        wrong = 1e3 * (found["energies"] - energies) / n_atoms
         return Score(
-            1e3 * float(np.sqrt(np.mean(((found["energies"] - energies) / n_atoms) ** 2))),
+            float(np.sqrt(np.mean(wrong**2))),
             1e3 * float(np.sqrt(np.mean((found["forces"] - forces) ** 2))),
             float(found["microseconds"]),
             float(found["seconds"]),
+            median=float(np.median(np.abs(wrong))),
         )
 
 
@@ -265,6 +270,9 @@ def figures_of(table: Table) -> list[Figure]:
                 Figure(f"{stem}.cost", round(score["microseconds"], 1), "us/atom"),
                 Figure(f"{stem}.fit", round(score["seconds"], 1), "s"),
             ]
+            if not np.isnan(score.get("median", np.nan)):
+                median = round(score["median"], 3)
+                figures.append(Figure(f"{stem}.energy_median", median, "meV/atom"))
             if not np.isnan(score["within_68"]):
                 figures += [
                     Figure(f"{stem}.{which}", round(score[which], 3))
