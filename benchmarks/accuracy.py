@@ -222,7 +222,8 @@ def child(name: str, folder: Path, minutes: float) -> None:
         else (float("nan"),) * 4
     )  # fmt: skip
     median = 1e3 * float(np.median(np.abs(np.diff(judged.energies))))
-    print(found.energy, found.forces, cost(best, test), seconds, *calibration, median)
+    spent = cost(best, test, time.process_time)
+    print(found.energy, found.forces, spent, seconds, *calibration, median)
 
 
 def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:

@@ -195,8 +195,15 @@ def _root_mean_square(sums: Array, counts: Array) -> tuple[float, float]:
     return root, float(0.5 * np.sqrt(variance) / root)
 
 
-def cost(potential: Any, frames: Sequence[LabelledFrame]) -> float:
-    """µs per atom of an evaluation of energy, forces and stress, of the largest frame."""
+def cost(
+    potential: Any,
+    frames: Sequence[LabelledFrame],
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """µs per atom of an evaluation of energy, forces and stress, of the largest frame.
+
+    `clock` tells seconds: of the wall, or those of the processor (`time.process_time`).
+    """
     largest = max(frames, key=lambda frame: frame.configuration.n_atoms).configuration
     evaluate = potential.evaluate
     model = getattr(potential, "model", None)
@@ -209,7 +216,7 @@ def cost(potential: Any, frames: Sequence[LabelledFrame]) -> float:
     evaluate(largest)
     best, began = float("inf"), time.perf_counter()
     while time.perf_counter() - began < TIMED_SECONDS:
-        start = time.perf_counter()
+        start = clock()
         evaluate(largest)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return 1e6 * best / largest.n_atoms
