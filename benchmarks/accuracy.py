@@ -73,13 +73,14 @@ class DataSet(NamedTuple):
     """Frames of a file, at most so many to learn from and to be judged by.
 
     `apart` names another file to be judged by, or the key of `info` whose values (topologies, say)
-    never stand on both sides.
+    never stand on both sides. Frames with an edge shorter than `shortest` (Å) are left out.
     """
 
     file: str
     n_training: int
     n_test: int
     apart: str = ""
+    shortest: float = 0.0
 
 
 SETS = {
@@ -90,6 +91,8 @@ SETS = {
     "mlearn_Cu": DataSet("mlearn_Cu_train_reconstructed.xyz", 200, 60),
     "mlearn_Ni": DataSet("snap_Ni_full_minus_mlearntest.xyz", 200, 60),
     "zeolites": DataSet("sio2_zeo22_dev.xyz", 250, 100, apart="config_type"),
+    # One k-point is too few for 5 Å: ewo and mtt are left out (docs/accuracy.md).
+    "zeolites_converged": DataSet("sio2_zeo22_dev.xyz", 250, 100, "config_type", shortest=6.0),
     "tio2": DataSet("tio2_train.xyz", 800, 300),
     "ethanol": DataSet("rmd17_ethanol_train1000.xyz", 700, 300),
     "aspirin": DataSet("rmd17_aspirin_split01_train1000.xyz", 600, 300),
@@ -103,7 +106,11 @@ def frames_of(data: DataSet, folder: Path) -> tuple[list[Any], list[Any], list[A
     """Frames to learn from, to stop by, and to be judged by."""
     from ase.io import read
 
-    frames = read(folder / data.file, ":")
+    frames = [
+        atoms
+        for atoms in read(folder / data.file, ":")
+        if not data.shortest or atoms.cell.lengths().min() >= data.shortest
+    ]
     rng = np.random.default_rng(SEED)
     if data.apart.endswith(".xyz"):
         test = read(folder / data.apart, ":")
