@@ -126,6 +126,9 @@ def test_a_run_writes_a_report(finished: Path) -> None:
     result = hyperatom("report", finished)
     assert result.exit_code == 0
     assert str(finished / "report.html") in result.stdout
+    assert "Beside other runs" not in page
+    assert hyperatom("report", finished, "--beside", finished).exit_code == 0
+    assert "Beside other runs" in (finished / "report.html").read_text()
     assert (finished / "report.html").stat().st_ino != before
 
 

@@ -14,6 +14,7 @@ from hyperatom.analysis.statistics import estimate_mean
 from hyperatom.campaign.certificate import Certificate, Check
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError
+from hyperatom.report.beside import with_others
 from hyperatom.report.citations import CITATIONS, citations_of
 from hyperatom.report.data import Ledger, ProposalTable, ReportData, SystemDescription
 from hyperatom.report.figures import (
@@ -297,6 +298,26 @@ def test_running_statistics_are_the_direct_ones() -> None:
         last = y[max(0, k - 19) : k + 1]
         assert running_mean(y)[k] == pytest.approx(last.mean())
         assert running_deviation(y)[k] == pytest.approx(last.std(), abs=1e-7)
+
+
+def test_runs_of_one_ensemble_are_laid_side_by_side(full: ReportData) -> None:
+    assert full.energy is not None
+    ours = replace(full, guide="linear_density")
+    moved = replace(full.energy, value=full.energy.value + 3.0 * np.sqrt(2.0) * full.energy.error)
+    other = replace(
+        report(proposals(300, 400, 0.4)), title="networks", guide="behler_parrinello", energy=moved
+    )
+    page = Page(render(with_others(ours, [other])))
+    for text in ("Beside other runs", "networks", "behler_parrinello", "linear_density",
+                 str(other.acceptance()), "they differ by 3.0 standard errors"):  # fmt: skip
+        assert text in page.text
+    nothing = replace(report(proposals(5, 0, 0.5)), title="at its start", energy=None)
+    alone = Page(render(with_others(ours, [nothing]))).text
+    assert "unknown" in alone
+    assert "whatever the guide." in alone
+    colder = replace(other, system=replace(other.system, temperature=300.0))
+    with pytest.raises(InputError, match=r"another temperature .* 300\.0, not 3000\.0"):
+        with_others(ours, [colder])
 
 
 def test_creutz_and_acceptance(full: ReportData) -> None:

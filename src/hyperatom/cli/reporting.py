@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,10 +27,16 @@ class What(StrEnum):
     CHAIN = "chain"
 
 
-def write_page(directory: Run) -> None:
+def write_page(
+    directory: Run,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", "-b", help="Another run of the same ensemble to compare with."),
+    ] = None,
+) -> None:
     """Write report.html: averages with error bars, figures, certificate, cost, citations."""
     with plainly(directory):
-        typer.echo(f"Report: {write_report_page(directory)}")
+        typer.echo(f"Report: {write_report_page(directory, beside or ())}")
 
 
 def verify(
@@ -97,11 +104,12 @@ def _in_words(certificate: "Certificate") -> str:
     return "\n".join([*lines, certificate.verdict])
 
 
-def write_report_page(path: Path) -> Path:
-    """Write report.html of a run directory; returns its path."""
+def write_report_page(path: Path, beside: Sequence[Path] = ()) -> Path:
+    """Write report.html of a run directory, with runs `beside` it; returns its path."""
+    from hyperatom.report.beside import with_others
     from hyperatom.report.collect import collect
     from hyperatom.report.page import write_report
 
     target = path / "report.html"
-    write_report(collect(path), target)
+    write_report(with_others(collect(path), [collect(other) for other in beside]), target)
     return target

@@ -124,6 +124,7 @@ def collect(path: Path, *, live: bool = False) -> ReportData:
             averages={} if live else _averages(settings, visited, kind, weights),
             scene=None if live else _scene(configurations, kind, weights),
             ladder=ladder_of(settings, start, steps),
+            guide=settings.guide.kind,
         )
     finally:
         labels.close()

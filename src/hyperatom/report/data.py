@@ -172,7 +172,8 @@ class ReportData:
 
     `scene` is what can be looked at in space, `ladder` what the rungs of replica exchange did.
     `distribution` says in words what was sampled; `notes` are sentences that belong under the
-    verdict, such as a warning that the run is short.
+    verdict, such as a warning that the run is short. `guide` is the family of the guide; `beside`
+    are other runs of the same ensemble, whose learning and cost are laid beside.
     """
 
     title: str
@@ -190,6 +191,8 @@ class ReportData:
     averages: Mapping[str, Estimate] = field(default_factory=dict)
     scene: Scene | None = None
     ladder: LadderSummary | None = None
+    guide: str = ""
+    beside: tuple["ReportData", ...] = ()
 
     @property
     def beta(self) -> float:

@@ -4,8 +4,6 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from html import escape
 from importlib.resources import files
 from math import isfinite, isnan
 from pathlib import Path
@@ -14,8 +12,10 @@ import numpy as np
 
 from hyperatom.analysis.statistics import Estimate, split_r_hat
 from hyperatom.campaign.certificate import Check
+from hyperatom.report.beside import beside
 from hyperatom.report.data import LEARN, PRODUCE, LadderSummary, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
+from hyperatom.report.markup import columns, duration, named, number, plain
 from hyperatom.report.space.scene import inline_scene
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
@@ -49,6 +49,7 @@ def render(data: ReportData) -> str:
     sections = (
         ("What was sampled", _sampled(data)),
         ("Guide and acceptance", _figure(pictures, "guide") + _proposals(data)),
+        ("Beside other runs", beside(data) if data.beside else ""),
         ("Energy", _energy(data, pictures)),
         ("Ladder", _ladder(data.ladder) if data.ladder else ""),
         ("Structure", _figure(pictures, "structure") + _shells(data)),
@@ -56,8 +57,8 @@ def render(data: ReportData) -> str:
         ("Certificate", _certificate(data)),
         ("Cost", _figure(pictures, "cost") + _ledger(data)),
         ("Please cite", _citations(data)),
-        ("Input", f"<pre>{_text(data.input_text)}</pre>" if data.input_text.strip() else ""),
-        ("Versions", _pairs(sorted(data.system.versions.items()))),
+        ("Input", f"<pre>{plain(data.input_text)}</pre>" if data.input_text.strip() else ""),
+        ("Versions", named(sorted(data.system.versions.items()))),
     )
     body = "\n".join(
         f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
@@ -67,7 +68,7 @@ def render(data: ReportData) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(data.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        f"<title>{plain(data.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         f"<header>\n{_header(data)}\n</header>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -110,17 +111,17 @@ def _header(data: ReportData) -> str:
     if data.energy is not None and data.energy.warning:
         notes.append(data.energy.warning)
     definitions = "".join(
-        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}<small>{_text(remark)}</small></dd></div>"
+        f"<div><dt>{plain(name)}</dt><dd>{plain(value)}<small>{plain(remark)}</small></dd></div>"
         for name, value, remark in tiles
     )
     return (
-        f"<h1>{_text(data.title)}</h1>\n"
+        f"<h1>{plain(data.title)}</h1>\n"
         f'<p class="subtitle">{_formula(system.formula)} · {system.n_atoms} atoms · '
-        f"{conditions(system)} · {_text(system.engine)}</p>\n"
+        f"{conditions(system)} · {plain(system.engine)}</p>\n"
         f'<div class="verdict {outcome}"><strong>{mark} Certificate {outcome}</strong>'
-        f"<p>{_text(data.certificate.verdict)}</p>\n"
+        f"<p>{plain(data.certificate.verdict)}</p>\n"
         f'<dl class="tiles">{definitions}</dl>'
-        + "".join(f'<p class="note">{_text(note)}</p>' for note in dict.fromkeys(notes))
+        + "".join(f'<p class="note">{plain(note)}</p>' for note in dict.fromkeys(notes))
         + "</div>"
     )
 
@@ -161,7 +162,7 @@ def _sampled(data: ReportData) -> str:
         rows.append((name, f"{edges} Å, angles {corners}, {volume:.1f} Å³"))
     for name, mean in data.averages.items():
         rows.append((f"Mean {name}", f"{mean}, {_kind(data)}"))
-    return f"<p>{_text(data.distribution)}</p>\n{_pairs(rows)}"
+    return f"<p>{plain(data.distribution)}</p>\n{named(rows)}"
 
 
 def _proposals(data: ReportData) -> str:
@@ -189,10 +190,10 @@ def _proposals(data: ReportData) -> str:
         )
     heads = ("phase", "proposals", "judged", "vetoed", "accepted", "acceptance", "mean length",
              "guide error")  # fmt: skip
-    text = _table(heads, rows)
+    text = columns(heads, rows)
     vetoes = Counter(reason for reason in table.veto.tolist() if reason)
     if vetoes:
-        text += "<p>Rejected without asking the reference:</p>" + _table(
+        text += "<p>Rejected without asking the reference:</p>" + columns(
             ("reason", "proposals"), [(r, f"{n:,}") for r, n in sorted(vetoes.items())]
         )
     return text
@@ -225,7 +226,7 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
     creutz = data.creutz()
     if creutz is not None:
         rows.append(("⟨exp(−ΔH/kT)⟩, must be 1", str(creutz)))
-    return text + _pairs(rows)
+    return text + named(rows)
 
 
 def _ladder(ladder: LadderSummary) -> str:
@@ -243,9 +244,9 @@ def _ladder(ladder: LadderSummary) -> str:
         for rung in ladder.rungs
     ]
     heads = ("rung", "mean energy", "independent samples", "acceptance", "exchanged with the next")
-    warning = f'<p class="note">{_text(ladder.warning)}</p>' if ladder.warning else ""
+    warning = f'<p class="note">{plain(ladder.warning)}</p>' if ladder.warning else ""
     trips = f"<p>Round trips from the first rung to the last and back: {ladder.round_trips:,}.</p>"
-    return _table(heads, rows) + trips + warning
+    return columns(heads, rows) + trips + warning
 
 
 def _shells(data: ReportData) -> str:
@@ -273,12 +274,12 @@ def _shells(data: ReportData) -> str:
         )
     heads = ("pair", "first peak at", "height", "mean distance", "shell ends at", "neighbours",
              "independent samples")  # fmt: skip
-    return _table(heads, rows) if rows else ""
+    return columns(heads, rows) if rows else ""
 
 
 def _certificate(data: ReportData) -> str:
     if not data.certificate.checks:
-        return f"<p>{_text(data.certificate.verdict)}</p>"
+        return f"<p>{plain(data.certificate.verdict)}</p>"
     rows = "".join(_check(check) for check in data.certificate.checks)
     return (
         "<table><thead><tr><th></th><th>check</th><th>finding</th></tr></thead>"
@@ -294,8 +295,8 @@ def _check(check: Check) -> str:
     )
     return (
         f'<tr class="{outcome}"><td class="mark">{mark} {outcome}</td>'
-        f"<td>{_text(check.name)}</td><td>{_text(check.sentence)}"
-        + (f'<br><span class="soft">{_text(numbers)}</span>' if numbers else "")
+        f"<td>{plain(check.name)}</td><td>{plain(check.sentence)}"
+        + (f'<br><span class="soft">{plain(numbers)}</span>' if numbers else "")
         + "</td></tr>"
     )
 
@@ -306,7 +307,7 @@ def _ledger(data: ReportData) -> str:
         ("Calls of the cheap engine", f"{ledger.calls_cheap:,}"),
         ("Time in the cheap engine", duration(ledger.seconds_cheap)),
     ]
-    return _pairs(
+    return named(
         [
             ("Reference calls, learning", f"{ledger.calls_learn:,}"),
             ("Reference calls, production", f"{ledger.calls_produce:,}"),
@@ -330,9 +331,9 @@ def _citations(data: ReportData) -> str:
     if not data.citations:
         return ""
     entries = "".join(
-        f"<li>{_text(c.text)} "
-        f'<a href="{_text(c.address)}">{_text(c.address.removeprefix("https://"))}</a> '
-        f'<span class="soft">({_text(c.method)})</span></li>'
+        f"<li>{plain(c.text)} "
+        f'<a href="{plain(c.address)}">{plain(c.address.removeprefix("https://"))}</a> '
+        f'<span class="soft">({plain(c.method)})</span></li>'
         for c in data.citations
     )
     return f"<ol>{entries}</ol>"
@@ -344,51 +345,11 @@ def _figure(pictures: dict[str, Picture], name: str) -> str:
     picture = pictures[name]
     return (
         f'<figure id="{name}"><div class="wide">{picture.svg}</div>'
-        f"<figcaption>{_text(picture.caption)}</figcaption></figure>\n"
+        f"<figcaption>{plain(picture.caption)}</figcaption></figure>\n"
     )
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """First column text, the others numbers."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        first, *others = (_text(cell) for cell in cells)
-        return f"<{tag}>{first}</{tag}>" + "".join(
-            f'<{tag} class="number">{cell}</{tag}>' for cell in others
-        )
-
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    head = f"<thead><tr>{line(heads, 'th')}</tr></thead>"
-    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
-
-
-def _pairs(rows: Iterable[tuple[str, str]]) -> str:
-    body = "".join(f"<tr><th>{_text(n)}</th><td>{_text(v)}</td></tr>" for n, v in rows)
-    return f"<table><tbody>{body}</tbody></table>" if body else ""
-
-
-def duration(seconds: float) -> str:
-    """A time span with its unit."""
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2.0 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def number(value: float) -> str:
-    """Three digits, or the whole number; `unknown` for NaN."""
-    if isnan(value):
-        return "unknown"
-    if not isfinite(value) or abs(value) < 1000.0:
-        return f"{value:.3g}"
-    return f"{value:,.0f}" if abs(value) >= 10_000.0 else f"{value:.0f}"
 
 
 def _formula(formula: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9()]+", formula):
-        return _text(formula)
+        return plain(formula)
     return re.sub(r"(?<=[A-Za-z)])(\d+)", r"<sub>\1</sub>", formula)
-
-
-def _text(value: object) -> str:
-    return escape(str(value), quote=True)

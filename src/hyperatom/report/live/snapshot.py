@@ -19,7 +19,8 @@ from hyperatom.references.label_store import LabelStore
 from hyperatom.report.collect import RECENT, collect
 from hyperatom.report.data import PRODUCE, ProposalTable, ReportData
 from hyperatom.report.figures import draw_all
-from hyperatom.report.page import conditions, duration, number
+from hyperatom.report.markup import duration, number
+from hyperatom.report.page import conditions
 from hyperatom.report.space.scene import Scene
 
 SHOWN_DECISIONS: Final = 80
