@@ -167,6 +167,8 @@ def _print(name: str, found: "Assessment", detailed: bool) -> None:
         typer.echo(f"  {found.trust.sentence()}")
     if found.extrapolation is not None:
         typer.echo(f"  {found.extrapolation.sentence()}")
+    if found.far_off:
+        typer.echo(f"  {found.far_off}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hyperatom.evaluation import Evaluation
 from hyperatom.fitting.extrapolation import Extrapolation, extrapolation
+from hyperatom.fitting.far_off import far_off
 from hyperatom.fitting.trust import Trust, trust
 from hyperatom.potentials.family import LabelledFrame
 from hyperatom.potentials.many_configurations import evaluate_many
@@ -57,6 +58,7 @@ class Assessment:
     | `microseconds` | scalar       | µs/atom  | of one evaluation of energy and forces        |
     | `trust`        | -            | -        | of predicted errors; None: it predicts none   |
     | `extrapolation`| -            | -        | atoms unlike those learned; None: not known   |
+    | `far_off`      | -            | -        | which energies are, in words; empty: none     |
     """
 
     total: ErrorRow
@@ -68,6 +70,7 @@ class Assessment:
     microseconds: float
     trust: Trust | None = None
     extrapolation: Extrapolation | None = None
+    far_off: str = ""
 
     def numbers(self) -> dict[str, Any]:
         """For programs; units in the names, what is not known left out."""
@@ -131,6 +134,7 @@ def assess(
         cost(potential, frames) if timed else float("nan"),
         trust(potential, frames, energies) if trusted else None,
         extrapolation(potential, frames) if trusted else None,
+        far_off(frames, energies[:, 1] - energies[:, 0]) if len(frames) else "",
     )
 
 

@@ -111,6 +111,7 @@ def write_potential_page(
             f'<figure><div class="wide">{picture}</div><figcaption>Root mean square errors with '
             "standard errors (frames taken as independent). One evaluation of energy, forces and "
             f"stress takes {one.microseconds:.1f} µs per atom here.</figcaption></figure>"
+            f"{f'<p>{escape(one.far_off)}</p>' if one.far_off else ''}"
             f"{_trusted(one.trust)}{_outside(one.extrapolation)}</section>"
         )
     if curve:
