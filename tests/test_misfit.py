@@ -88,3 +88,5 @@ def test_where_nothing_was_missed_there_is_the_posterior_alone():
     assert made.shape == (0, 9)
     alone = parameter_variance(solution.factor, made, rows)
     np.testing.assert_allclose(np.sqrt(alone), solution.standard_deviation(rows), rtol=1e-12)
+    # Files of earlier versions hold no misfits.
+    np.testing.assert_array_equal(parameter_variance(solution.factor, None, rows), alone)

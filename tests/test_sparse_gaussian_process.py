@@ -71,8 +71,7 @@ def test_with_every_environment_a_point_it_is_the_exact_process(exponent):
     np.testing.assert_allclose(rows @ solution.weights, mean, rtol=1e-5)
     sums = np.array([totals for totals, _ in found])
     np.testing.assert_allclose(sums @ kernel_weights(factor, solution.weights), mean, rtol=1e-5)
-    none = np.zeros((0, rows.shape[1]))
-    told = predictive_variance(rows, np.array(unsaid), solution.scales, solution.factor, none)
+    told = predictive_variance(rows, np.array(unsaid), solution.scales, solution.factor)
     np.testing.assert_allclose(told, variance, rtol=1e-4)
 
 

@@ -102,8 +102,7 @@ def assemble_linear_density(
         "linear density potential",
         family="linear_density",
         settings=settings,
-        # Files of earlier versions know nothing of misfits.
-        knowledge={"misfits": np.zeros((0, len(knowledge["scales"]))), **knowledge},
+        knowledge=knowledge,
         known_errors=linear_errors,
     )
 
@@ -121,7 +120,7 @@ def linear_errors(
 def _variances(knowledge: Any, totals: Array, n_atoms: Any) -> Array:
     """Of the parameters, and noise, eV^2, (n, 2), of summed features (n, n_unknowns)."""
     scaled = totals * knowledge["scales"]
-    variance = parameter_variance(knowledge["factor"], knowledge["misfits"], scaled)
+    variance = parameter_variance(knowledge["factor"], knowledge.get("misfits"), scaled)
     return parts_of(variance, float(knowledge["noise"]) ** 2 * n_atoms)
 
 

@@ -173,8 +173,7 @@ def assemble_sparse(
         form.name,
         family=settings.kind,
         settings=settings,
-        # Files of earlier versions know nothing of misfits.
-        knowledge={"misfits": np.zeros((0, len(knowledge["posterior"]))), **knowledge},
+        knowledge=knowledge,
         known_errors=sparse_errors,
     )
 
@@ -289,7 +288,7 @@ def _variances(
     groups = groups_of(factors)
     scales = prior_scales(groups, signals, groups[-1].stop + len(counts), CONSTANT_SCALE)
     variance = predictive_variance(
-        np.array(rows), np.array(priors), scales, knowledge["posterior"], knowledge["misfits"]
+        np.array(rows), np.array(priors), scales, knowledge["posterior"], knowledge.get("misfits")
     )
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
     return parts_of(variance, noise)

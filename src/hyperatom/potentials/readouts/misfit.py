@@ -43,11 +43,14 @@ def misfits(solution: Posterior, rows: Array, missed: Array, variances: Array) -
     return np.asarray(pulled)
 
 
-def parameter_variance(factor: Array, misfit: Array, scaled: Array) -> Array:
+def parameter_variance(factor: Array, misfit: Array | None, scaled: Array) -> Array:
     """var E of the equation above, (n,) in eV^2, of rows D phi (n, n_unknowns).
 
-    `factor` R is upper triangular, M = R^T R; `misfit` L as `misfits` made it.
+    `factor` R is upper triangular, M = R^T R; `misfit` L as `misfits` made it, or None, as in files
+    of earlier versions: then S is zero.
     """
+    if misfit is None:
+        return _posterior(factor, scaled)
     return np.asarray(_posterior(factor, scaled) + np.sum((scaled @ misfit.T) ** 2, axis=1))
 
 

@@ -183,7 +183,11 @@ def maximise_evidence_of_terms(
 
 
 def predictive_variance(
-    whitened_rows: Array, prior: Array, scales: Array, posterior_factor: Array, misfit: Array
+    whitened_rows: Array,
+    prior: Array,
+    scales: Array,
+    posterior_factor: Array,
+    misfit: Array | None = None,
 ) -> Array:
     """var E of the equation above, of n energies, (n,) in eV^2, and what `misfit` adds to it.
 
@@ -193,7 +197,7 @@ def predictive_variance(
     | `prior`            | (n,)                     | delta^2 [k(E, E) - |L^-1 k_sE|^2], eV^2      |
     | `scales`           | (n_unknowns,)            | prior standard deviations, delta, eV         |
     | `posterior_factor` | (n_unknowns, n_unknowns) | upper triangular R, M = R^T R                |
-    | `misfit`           | (n_frames, n_unknowns)   | as `misfits` made it                         |
+    | `misfit`           | (n_frames, n_unknowns)   | as `misfits` made it; None: nothing missed   |
     """
     known = parameter_variance(posterior_factor, misfit, whitened_rows * scales)
     return np.asarray(np.maximum(prior, 0.0) + known)
