@@ -103,10 +103,14 @@ class FrameRows:
         """What `weights` make of the energies that were added, less what these are, eV, (n,)."""
         return np.array([row @ weights - found for row, found, _ in self.energies])
 
+    def of_energies(self) -> tuple[Array, NDArray[np.int64]]:
+        """Rows (n, n_unknowns) of the energies that were added, and numbers of atoms (n,)."""
+        rows = np.array([row for row, _, _ in self.energies])
+        return rows, np.array([n_atoms for _, _, n_atoms in self.energies])
+
     def misfits(self, solution: Posterior, noise: float) -> Array:
         """See `readouts.misfit`; `noise` in eV per sqrt(atom)."""
-        rows = np.array([row for row, _, _ in self.energies])
-        n_atoms = np.array([n for _, _, n in self.energies])
+        rows, n_atoms = self.of_energies()
         variances = noise**2 * n_atoms / np.array(self._weights)
         return misfits(solution, rows, self.missed(solution.weights), variances)
 

@@ -69,9 +69,7 @@ def fit_linear_density(task: FitTask, density: DensitySettings) -> FitResult:
         "inflation": np.ones(2),
     }
     if others.energies:
-        apart = np.array([row for row, _, _ in others.energies])
-        n_atoms = np.array([n for _, _, n in others.energies])
-        parts = _variances(knowledge, apart, n_atoms)
+        parts = _variances(knowledge, *others.of_energies())
         knowledge["inflation"] = inflations_of(others.missed(solution.weights), parts)
     n_species = len(task.species)
     parameters = model.parameters(
