@@ -20,6 +20,7 @@ from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
 from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.errors import InputError
 from hyperatom.studies.parts import Part
+from hyperatom.studies.reference_check import Correction
 from hyperatom.studies.samples import samples_of, surface_of
 from hyperatom.studies.settings import StudySettings
 from hyperatom.trajectory import Trajectory
@@ -35,11 +36,11 @@ Minima = dict[float, dict[str, Estimate]]
 def heat_capacity(
     runs: Sequence[tuple[float, Trajectory]],
     minima: Minima,
-    corrections: Mapping[float, Estimate] | None = None,
+    corrections: Mapping[float, Correction] | None = None,
 ) -> Observation:
     """C_V three ways, and the part of the inherent structures, d<e_IS>/dT; k_B by atom.
 
-    With `corrections` (eV/atom, see `reference_check`) the slope of the reference's energy as well.
+    With `corrections` C_V of the reference by fluctuation and slope as well.
 
     The number `slope over all temperatures` is that of a straight line through <U>, with the
     kinetic part: for a harmonic crystal 3 (N - 1)/N.
@@ -60,15 +61,24 @@ def heat_capacity(
     numbers["slope over all temperatures"] = _line(kelvins, means, kinetic)
     notes = list(found.notes)
     if corrections:
-        corrected = [_sum(mean, corrections[t]) for t, mean in zip(kelvins, means, strict=True)]
+        for t in kelvins:
+            own, name = numbers[f"C_V at {t:g} K"], f"C_V at {t:g} K, of the reference"
+            numbers[name] = _sum(own, corrections[t].heat_capacity)
+        curves["fluctuation, of the reference"] = _curve(
+            [(t, numbers[f"C_V at {t:g} K, of the reference"]) for t in kelvins]
+        )
+        corrected = [
+            _sum(mean, corrections[t].energy) for t, mean in zip(kelvins, means, strict=True)
+        ]
         slopes = _slopes(kelvins, corrected)
         curves["slope, of the reference"] = replace(slopes, y=slopes.y + kinetic)
         numbers["slope over all temperatures, of the reference"] = _line(
             kelvins, corrected, kinetic
         )
         notes.append(
-            "Slopes of the reference are those of its own mean energies, to second order in what "
-            "the guide errs: their error bars hold that error, too."
+            "Slopes and fluctuations of the reference are those of its own energies in its own "
+            "ensemble, to second order in what the guide errs: their error bars hold that error, "
+            "too."
         )
     if len(minima) > 1:
         ours = sorted(minima)

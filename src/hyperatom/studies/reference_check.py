@@ -1,13 +1,16 @@
 """What the reference says of frames that a learned guide has sampled.
 
-    <U_ref>_ref = <U_ref> - cov(U_ref, D) / k_B T + ...,    D = U_ref - U
+    <U_ref>_ref   = <U_ref> - cov(U_ref, D) / k_B T + ...,    D = U_ref - U
+    var_ref U_ref = var U_ref - <dU_ref^2 dD> / k_B T + ...,  dX = X - <X>
 
-Averages on the right are those of the guide's ensemble: the mean energy of the reference's own
-ensemble, to second order in what the guide errs (Zwanzig, J. Chem. Phys. 22, 1420 (1954)). Without
+Averages on the right are those of the guide's ensemble: mean and variance of the reference's energy
+in its own ensemble, to first order in exp(-D / k_B T), second in what the guide errs (Zwanzig, J.
+Chem. Phys. 22, 1420 (1954)); where energies are jointly Gaussian, with no further order. Without
 it error bars of a run on a guide are those of the guide's surface alone.
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +25,29 @@ RESAMPLED = 2000
 """Bootstrap samples of which an error is told."""
 
 
+class Correction(NamedTuple):
+    """What takes averages of the guide's ensemble to those of the reference's.
+
+    `energy` that of the mean energy, eV/atom, `heat_capacity` that by fluctuation, k_B/atom.
+    """
+
+    energy: Estimate
+    heat_capacity: Estimate
+
+
 def corrections(
     study: Study,
     parts: Sequence[Part],
     runs: Sequence[tuple[float, Trajectory]],
     told: Callable[[float, str], None],
-) -> dict[float, Estimate]:
-    """By temperature, eV/atom: what takes the guide's mean energy to the reference's.
+) -> dict[float, Correction]:
+    """By temperature.
 
     `runs` are those of `parts`. Frames are evenly spaced over each; their labels are kept beside it
     and paid for once. Empty where the study asks for none, or has not learned the guide itself.
     """
     wanted = study.settings.check.frames
-    found: dict[float, Estimate] = {}
+    found: dict[float, Correction] = {}
     if not wanted or any(part.guide is None for part in parts):
         return found
     for number, (part, (_, run)) in enumerate(zip(parts, runs, strict=True)):
@@ -46,27 +59,45 @@ def corrections(
             "a frame of a run on the guide",
         )
         energies = np.array([answer.energy for answer in answers])
-        shift, error = correction(run.energies[chosen], energies, part.kelvin)
-        found[part.kelvin] = Estimate(
-            shift / run.n_atoms, error / run.n_atoms, len(chosen), 1.0, "eV/atom", run.kind
+        values, errors = correction(run.energies[chosen], energies, part.kelvin)
+        thermal = BOLTZMANN * part.kelvin
+        energy, capacity = (
+            Estimate(value / scale, error / scale, len(chosen), 1.0, unit, run.kind)
+            for value, error, scale, unit in zip(
+                values.tolist(),
+                errors.tolist(),
+                (run.n_atoms, run.n_atoms * thermal**2),
+                ("eV/atom", "k_B/atom"),
+                strict=True,
+            )
         )
+        found[part.kelvin] = Correction(energy, capacity)
     return found
 
 
 def correction(
     guide: NDArray[np.float64], reference: NDArray[np.float64], kelvin: float
-) -> tuple[float, float]:
-    """<U_ref>_ref - <U>_guide and its error, of independent frames' energies (n_frames,) in eV."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of mean (eV) and variance (eV^2) of the energy: reference's less guide's, (2,); errors (2,).
+
+    `guide` and `reference` are energies (n_frames,) in eV of independent frames of the guide.
+    """
     difference = reference - guide
 
-    def shift(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        # (n_samples, n_frames) -> (n_samples,)
-        theirs, apart = reference[chosen], difference[chosen]
-        mean = apart.mean(axis=1)
-        centred = (theirs - theirs.mean(axis=1, keepdims=True)) * (apart - mean[:, None])
-        covariance = centred.sum(axis=1) / (centred.shape[1] - 1)
-        return np.asarray(mean - covariance / (BOLTZMANN * kelvin))
+    def shifts(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        # (n_samples, n_frames) -> (2, n_samples)
+        ours, theirs, apart = (
+            one - one.mean(axis=1, keepdims=True)
+            for one in (guide[chosen], reference[chosen], difference[chosen])
+        )
+        free = chosen.shape[1] - 1
+        covariance = (theirs * apart).sum(axis=1) / free
+        wider = (theirs**2 - ours**2).sum(axis=1) / free
+        skewed = (theirs**2 * apart).sum(axis=1) / free
+        thermal = BOLTZMANN * kelvin
+        mean = difference[chosen].mean(axis=1)
+        return np.array([mean - covariance / thermal, wider - skewed / thermal])
 
     n = len(guide)
     drawn = np.random.default_rng(n).integers(0, n, (RESAMPLED, n))
-    return float(shift(np.arange(n)[None])[0]), float(shift(drawn).std(ddof=1))
+    return shifts(np.arange(n)[None])[:, 0], shifts(drawn).std(axis=1, ddof=1)
