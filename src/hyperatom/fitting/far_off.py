@@ -16,7 +16,7 @@ from hyperatom.potentials.family import LabelledFrame
 FAR: Final = 10.0
 """Medians of the sizes of all errors, beyond which a frame is far off."""
 
-MOST: Final = 0.05
+MOST: Final = 0.1
 """Part of the frames; where more of them are far off, the potential is to blame."""
 
 FEWEST: Final = 20
