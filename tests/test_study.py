@@ -193,6 +193,9 @@ def test_an_exact_study_samples_the_reference_itself(tmp_path):
     ]
     with opened(tmp_path / "exact") as work:
         (member,) = work.members()
+        paths = [part.path for part in work.runs(member.settings)]
+        # The hotter guide began with the labels of the colder chain, in a copy of its own.
+        assert [(path / "taught.db").is_file() for path in paths] == [False, True]
         for part in work.runs(member.settings):
             chain = samples.samples_of(part, work.settings)
             assert chain.kind == "exact"

@@ -25,12 +25,14 @@ from hyperatom.campaign.settings import (
     Settings,
     load_settings,
 )
+from hyperatom.campaign.taught import keep_taught, known_labels, teach
 from hyperatom.configuration import Configuration
 from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.geometry.neighbours import minimum_distance
 from hyperatom.references.ase_calculator import AseReference
 from hyperatom.references.engine_catalogue import find_engine
 from hyperatom.references.engine_preset import EnginePreset
+from hyperatom.references.label import Label
 from hyperatom.references.label_store import LabelStore, store_path
 from hyperatom.references.stored import StoredReference
 from hyperatom.structures.crystals import build_crystal, read_configuration
@@ -147,8 +149,12 @@ def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
     ):
         if path is not None:
             content[section][key] = str((source.parent / path).resolve())
-    if settings.labels:
-        content["labels"] = [str((source.parent / one).resolve()) for one in settings.labels]
+    for owner, stores in (
+        (content, settings.labels),
+        (content.get("learn"), settings.learn.labels),
+    ):
+        if stores:
+            owner["labels"] = [str((source.parent / one).resolve()) for one in stores]
     if content == yaml.safe_load(text):
         return settings, text
     kept = f"# {source.name}, with its paths made absolute\n" + yaml.safe_dump(
@@ -157,8 +163,10 @@ def prepare_input(text: str, source: Path) -> tuple[Settings, str]:
     return load_settings(kept, str(source)), kept
 
 
-def check_campaign(settings: Settings, start: Configuration, folder: Path) -> None:
+def check_campaign(settings: Settings, start: Configuration, folder: Path) -> list[Label]:
     """Ensemble, moves, guide, engines and other runs; files are looked for under `folder`.
+
+    Returns the labels that the guide knows from the start.
 
     Raises `InputError` for whatever would stop a campaign that starts from `start`.
     """
@@ -180,16 +188,18 @@ def check_campaign(settings: Settings, start: Configuration, folder: Path) -> No
     check_guide(settings, start)
     for one in settings.labels:
         store_path(folder / one)
+    return known_labels(settings.learn.labels, folder, engine.identity, start)
 
 
 def create(text: str, source: Path, path: Path) -> None:
     """Make a run directory, ready to be resumed: everything is checked before anything is spent."""
     settings, kept = prepare_input(text, source)
     start = starting_configuration(settings, source.parent)
-    check_campaign(settings, start, source.parent)
+    taught = check_campaign(settings, start, source.parent)
     directory = RunDirectory.create(path, kept)
     try:
         keep_baseline(settings, source.parent, directory)
+        keep_taught(taught, directory)
         save_configuration(start, directory.file("start.npz"))
         directory.seal()
     finally:
@@ -244,6 +254,7 @@ def opened(path: Path, monitor: Monitor) -> Iterator[Campaign]:
         free = GuideChainStore(directory.file("guide_chain.db"))
         closing.append(free.close)
         learner = make_learner(settings, start, directory)
+        teach(learner, directory)
         others = [LabelStore(store_path(one)) for one in settings.labels]
         closing.extend(other.close for other in others)
         reference = StoredReference(farm, labels, others=others)

@@ -220,6 +220,9 @@ class LearnSettings(Section):
     rattle: float = Field(
         0.05, ge=0, le=0.5, description="Å; first displacement of a perfect crystal"
     )
+    labels: tuple[Path, ...] = Field(
+        (), description="other runs, or their labels.db, whose labels the guide knows at the start"
+    )
 
 
 class FarmSettings(Section):

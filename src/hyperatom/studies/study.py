@@ -6,7 +6,8 @@ NAME/start.extxyz  the atoms of a member of the series
 NAME/relaxed/    where it is asked for: labels of the relaxation, and start.extxyz at the minimum
 NAME/guide-300K/ ...   campaigns whose labels NAME/guide/ is fitted to, where the study learns it
 NAME/further.db  labels of places where the guide was not sure, and a trajectory was stopped
-NAME/300K/ ...   the run at each temperature: a campaign (exact) or a simulation (dynamic)
+NAME/300K/ ...   the run at each temperature: a campaign (exact), whose guide begins with what the
+                 colder one learned, or a simulation (dynamic)
 NAME/300K/reference.db   what the reference says of some frames, where the study asks
 NAME/300K/finished.json  written when that run has come to its end
 log.txt          what happened when
@@ -229,7 +230,12 @@ class Study:
     def _sample(self, part: Part, monitor: StudyMonitor) -> None:
         if not (part.path / "header.json").is_file():
             _sweep(part.path)
-            text = yaml.safe_dump(campaign_content(self.settings, part.member, part.kelvin))
+            content = campaign_content(self.settings, part.member, part.kelvin)
+            known = [str(path) for path in self._colder(part)]
+            if known:
+                learn = content.get("learn", {})
+                content["learn"] = learn | {"labels": [*learn.get("labels", ()), *known]}
+            text = yaml.safe_dump(content)
             campaigns.create(text, self.path / part.member.folder / "input.yaml", part.path)
         with monitor.campaign(part.path) as watching, campaigns.opened(part.path, watching) as run:
             self._release = run.close_engines
@@ -237,6 +243,12 @@ class Study:
                 run.run()
             finally:
                 self._release = None
+
+    def _colder(self, part: Part) -> list[Path]:
+        """The chain at the next lower temperature, if any: what it learned is near."""
+        if part.kind != "chain":
+            return []
+        return [one.path for one in self.runs(part.member) if one.kelvin < part.kelvin][-1:]
 
     def _move(self, part: Part, mover: Mover, monitor: StudyMonitor) -> None:
         if not (part.path / "header.json").is_file():
@@ -355,6 +367,9 @@ def _with_absolute_paths(text: str, source: Path, settings: StudySettings) -> st
         parts = owner.get("campaign") or {}
         absolute((parts.get("guide") or {}).get("baseline"), "file")
         absolute(parts.get("farm"), "queue")
+        learn = parts.get("learn") or {}
+        if learn.get("labels"):
+            learn["labels"] = [str((folder / one).resolve()) for one in learn["labels"]]
     for name in settings.experiment:
         given = content["experiment"][name]
         content["experiment"][name] = [str((folder / one).resolve()) for one in given]
