@@ -109,14 +109,18 @@ def test_it_goes_on_bit_for_bit_without_the_other_run(colder, tmp_path):
     assert np.isfinite([step.state_energy for step in whole]).all()
 
 
-def test_what_it_cannot_learn_from_is_said(colder, tmp_path):
+def test_what_it_learns_from_and_cannot_is_said(colder, tmp_path):
     stiff = INPUT["reference"] | {"keywords": {"asap_cutoff": True}}
     with pytest.raises(InputError, match=r"cannot learn from .*, not of .*asap_cutoff"):
         made(hotter(colder) | {"reference": stiff}, tmp_path / "engine")
     larger = {"crystal": "aluminium", "repeat": [2, 1, 1]}
     with pytest.raises(InputError, match="its labels are of other atoms"):
         made(hotter(colder) | {"configuration": larger}, tmp_path / "larger")
-    source = tmp_path / "nowhere.yaml"
+    source = tmp_path / "input.yaml"
+    source.write_text(yaml.safe_dump(hotter(colder)))
+    said = CliRunner().invoke(app, ["validate", str(source)])
+    with LabelStore(colder / "labels.db") as store:
+        assert f"guide          knows {len(store)} labels from the start" in said.stdout
     source.write_text(yaml.safe_dump(hotter("nowhere")))
     said = CliRunner().invoke(app, ["validate", str(source)])
     assert said.exit_code == 2

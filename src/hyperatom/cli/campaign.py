@@ -63,10 +63,12 @@ def validate(
 
         configuration = starting_configuration(settings, file.parent)
         typer.echo(f"configuration  {configuration.n_atoms} atoms")
-        check_campaign(settings, configuration, file.parent)
+        taught = check_campaign(settings, configuration, file.parent)
         typer.echo(f"engine         {settings.reference.calculator} starts")
         if settings.reference.cheap is not None:
             typer.echo(f"cheap engine   {settings.reference.cheap.calculator} starts")
+        if taught:
+            typer.echo(f"guide          knows {len(taught)} labels from the start")
         seconds = None
         if call:
             with make_reference(settings, configuration, None, 1) as reference:
