@@ -26,7 +26,7 @@ def with_others(data: ReportData, others: Sequence[ReportData]) -> ReportData:
         ):
             if own != theirs:
                 raise InputError(
-                    f"'{other.title}' has another {what} than '{data.title}': {theirs}, not {own}.",
+                    f"'{other.title}' differs from '{data.title}' in its {what}: {theirs}, not {own}.",
                     "Lay beside a run only those that sample the same ensemble.",
                 )
     return replace(data, beside=tuple(others))
