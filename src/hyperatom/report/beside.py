@@ -26,7 +26,8 @@ def with_others(data: ReportData, others: Sequence[ReportData]) -> ReportData:
         ):
             if own != theirs:
                 raise InputError(
-                    f"'{other.title}' differs from '{data.title}' in its {what}: {theirs}, not {own}.",
+                    f"'{other.title}' differs from '{data.title}' in its {what}: {theirs}, "
+                    f"not {own}.",
                     "Lay beside a run only those that sample the same ensemble.",
                 )
     return replace(data, beside=tuple(others))
