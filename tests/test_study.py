@@ -178,7 +178,7 @@ EXACT = {
 
 
 @pytest.mark.slow
-def test_an_exact_study_samples_the_reference_itself(tmp_path):
+def test_an_exact_study_samples_the_reference_itself(tmp_path, monkeypatch):
     """Each temperature is a campaign: energies are the reference's, C_V is near the harmonic."""
     from ase.calculators.emt import EMT
 
@@ -186,8 +186,10 @@ def test_an_exact_study_samples_the_reference_itself(tmp_path):
 
     source = tmp_path / "exact.yaml"
     source.write_text(yaml.safe_dump(EXACT))
-    create(source.read_text(), source, tmp_path / "exact")
-    found, watching = go_on(tmp_path / "exact", WatchingCampaigns())
+    # As the command does, with a folder named from where one stands.
+    monkeypatch.chdir(tmp_path)
+    create(source.read_text(), source, Path("exact"))
+    found, watching = go_on(Path("exact"), WatchingCampaigns())
     assert [told[0] for told in watching.told] == [
         f"aluminium, exact chain at {kelvin} K" for kelvin in (150, 300)
     ]

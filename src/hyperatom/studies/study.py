@@ -231,10 +231,9 @@ class Study:
         if not (part.path / "header.json").is_file():
             _sweep(part.path)
             content = campaign_content(self.settings, part.member, part.kelvin)
-            known = [str(path) for path in self._colder(part)]
-            if known:
+            if colder := self._colder(part):
                 learn = content.get("learn", {})
-                content["learn"] = learn | {"labels": [*learn.get("labels", ()), *known]}
+                content["learn"] = learn | {"labels": [*learn.get("labels", ()), *colder]}
             text = yaml.safe_dump(content)
             campaigns.create(text, self.path / part.member.folder / "input.yaml", part.path)
         with monitor.campaign(part.path) as watching, campaigns.opened(part.path, watching) as run:
@@ -244,11 +243,11 @@ class Study:
             finally:
                 self._release = None
 
-    def _colder(self, part: Part) -> list[Path]:
-        """The chain at the next lower temperature, if any: what it learned is near."""
+    def _colder(self, part: Part) -> list[str]:
+        """The folder of the chain at the next lower temperature: what it learned is near."""
         if part.kind != "chain":
             return []
-        return [one.path for one in self.runs(part.member) if one.kelvin < part.kelvin][-1:]
+        return [one.path.name for one in self.runs(part.member) if one.kelvin < part.kelvin][-1:]
 
     def _move(self, part: Part, mover: Mover, monitor: StudyMonitor) -> None:
         if not (part.path / "header.json").is_file():
@@ -357,8 +356,11 @@ def _with_absolute_paths(text: str, source: Path, settings: StudySettings) -> st
     folder = source.parent
 
     def absolute(section: Any, key: str) -> None:
-        if isinstance(section, dict) and section.get(key) is not None:
-            section[key] = str((folder / section[key]).resolve())
+        given = section.get(key) if isinstance(section, dict) else None
+        if isinstance(given, list):
+            section[key] = [str((folder / one).resolve()) for one in given]
+        elif given is not None:
+            section[key] = str((folder / given).resolve())
 
     for member in content["series"]:
         absolute(member.get("configuration"), "file")
@@ -367,12 +369,9 @@ def _with_absolute_paths(text: str, source: Path, settings: StudySettings) -> st
         parts = owner.get("campaign") or {}
         absolute((parts.get("guide") or {}).get("baseline"), "file")
         absolute(parts.get("farm"), "queue")
-        learn = parts.get("learn") or {}
-        if learn.get("labels"):
-            learn["labels"] = [str((folder / one).resolve()) for one in learn["labels"]]
+        absolute(parts.get("learn"), "labels")
     for name in settings.experiment:
-        given = content["experiment"][name]
-        content["experiment"][name] = [str((folder / one).resolve()) for one in given]
+        absolute(content["experiment"], name)
     if content == yaml.safe_load(text):
         return text
     heading = f"# {source.name}, with its paths made absolute\n"
