@@ -99,9 +99,13 @@ def without_duplicates(
     return list(seen.values()), len(frames) - len(seen)
 
 
+def listed(words: Sequence[str]) -> str:
+    """The first four, and how many more there are."""
+    return "; ".join(words[:4]) + (f"; and {len(words) - 4} more" if len(words) > 4 else "")
+
+
 def _named(frames: Sequence[LabelledFrame]) -> str:
-    shown = "; ".join(frame.source for frame in frames[:4])
-    return shown + (f"; and {len(frames) - 4} more" if len(frames) > 4 else "")
+    return listed([frame.source for frame in frames])
 
 
 def _largest_force(frame: LabelledFrame) -> float:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hyperatom.fitting.data_checks import listed
 from hyperatom.potentials.family import LabelledFrame
 
 FAR: Final = 10.0
@@ -21,9 +22,6 @@ MOST: Final = 0.1
 
 FEWEST: Final = 20
 """Frames of which it is told."""
-
-NAMED: Final = 4
-"""Frames that are named, the farthest first."""
 
 
 def far_off(frames: Sequence[LabelledFrame], wrong: NDArray[np.float64]) -> str:
@@ -36,10 +34,9 @@ def far_off(frames: Sequence[LabelledFrame], wrong: NDArray[np.float64]) -> str:
     found = [int(k) for k in order if sizes[k] > FAR * usual]
     if not found or len(found) > MOST * len(sizes):
         return ""
-    names = "; ".join(f"{frames[k].source} {1e3 * wrong[k]:+.3g} meV/atom" for k in found[:NAMED])
-    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    names = listed([f"{frames[k].source} {1e3 * wrong[k]:+.3g} meV/atom" for k in found])
     return (
         f"{len(found)} of {len(frames)} energies are far off, where half of all errors are below "
-        f"{1e3 * usual:.2g} meV/atom: {names}{more}. Are they of the same calculation as the "
+        f"{1e3 * usual:.2g} meV/atom: {names}. Are they of the same calculation as the "
         "others: settings, k-points of a thin cell, convergence?"
     )

@@ -8,7 +8,7 @@ than all else.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,15 @@ class Maker(Protocol):
         ...
 
 
+class EnergyRow(NamedTuple):
+    """Features of an energy (n_unknowns,), what is to be learned of it in eV, atoms and weight."""
+
+    row: Array
+    target: float
+    n_atoms: int
+    weight: float
+
+
 class FrameRows:
     """Rows and targets of frames: what constants and repulsion leave, energies per sqrt(atom)."""
 
@@ -59,8 +68,7 @@ class FrameRows:
         self.given = (constants, radii)
         # What the weights do not change: compiled apart, and small.
         self.rest = CompiledModel(species, float(radii.max()), _constants_and_repulsion)
-        self.energies: list[tuple[Array, float, int]] = []
-        self._weights: list[float] = []
+        self.energies: list[EnergyRow] = []
 
     @property
     def equations(self) -> NormalEquations:
@@ -78,8 +86,9 @@ class FrameRows:
         root, weight = np.sqrt(configuration.n_atoms), np.sqrt(frame.weight)
         found = np.array([evaluation.energy - given.energy])
         self._put("energy", rows.energy * (weight / root), found * (weight / root))
-        self.energies.append((rows.energy[0], float(found[0]), configuration.n_atoms))
-        self._weights.append(frame.weight)
+        self.energies.append(
+            EnergyRow(rows.energy[0], float(found[0]), configuration.n_atoms, frame.weight)
+        )
         if frame.has_forces:
             target = (evaluation.forces - given.forces).ravel()
             self._put("forces", rows.forces * weight, target * weight)
@@ -101,22 +110,22 @@ class FrameRows:
 
     def missed(self, weights: Array) -> Array:
         """What `weights` make of the energies that were added, less what these are, eV, (n,)."""
-        return np.array([row @ weights - found for row, found, _ in self.energies])
+        return np.array([one.row @ weights - one.target for one in self.energies])
 
     def of_energies(self) -> tuple[Array, NDArray[np.int64]]:
         """Rows (n, n_unknowns) of the energies that were added, and numbers of atoms (n,)."""
-        rows = np.array([row for row, _, _ in self.energies])
-        return rows, np.array([n_atoms for _, _, n_atoms in self.energies])
+        rows = np.array([one.row for one in self.energies])
+        return rows, np.array([one.n_atoms for one in self.energies])
 
     def misfits(self, solution: Posterior, noise: float) -> Array:
         """See `readouts.misfit`; `noise` in eV per sqrt(atom)."""
         rows, n_atoms = self.of_energies()
-        variances = noise**2 * n_atoms / np.array(self._weights)
+        variances = noise**2 * n_atoms / np.array([one.weight for one in self.energies])
         return misfits(solution, rows, self.missed(solution.weights), variances)
 
     def errors(self, weights: Array) -> tuple[float, float]:
         """Root mean square errors of energies, eV/atom, and forces, eV/Å, of what was added."""
-        wrong = self.missed(weights) / [n_atoms for _, _, n_atoms in self.energies]
+        wrong = self.missed(weights) / [one.n_atoms for one in self.energies]
         of_forces = float("nan")
         equations = self.equations
         if count := equations.count.get("forces"):

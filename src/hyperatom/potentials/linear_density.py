@@ -20,7 +20,6 @@ from zipfile import BadZipFile
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from hyperatom.configuration import Configuration
 from hyperatom.contracts import Dynamics, GuideTrajectory
@@ -35,6 +34,7 @@ from hyperatom.potentials.compiled_potential import (
     guide_trajectory,
 )
 from hyperatom.potentials.features.density import DensityFeatures, DensitySettings
+from hyperatom.potentials.readouts.bayesian_linear import variance
 from hyperatom.potentials.repulsion import repulsion
 
 FORMAT = "hyperatom linear density potential 1"
@@ -194,9 +194,8 @@ class LinearDensityPotential:
     def errors(self, configuration: Configuration, waypoints: Array, cells: Array) -> Array:
         """Predictive standard deviation of the total energy at each waypoint, eV, (n_points,)."""
         features = self.model.totals(configuration, waypoints, cells) * self.scales
-        solved = solve_triangular(self.factor, features.T, trans="T", check_finite=False)
         noise = self.noise**2 * configuration.n_atoms
-        return np.asarray(self.inflation * np.sqrt((solved**2).sum(axis=0) + noise))
+        return np.asarray(self.inflation * np.sqrt(variance(self.factor, features) + noise))
 
     def trajectory(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 from hyperatom.analysis.statistics import Estimate
 from hyperatom.errors import InputError
 from hyperatom.report.data import ReportData
-from hyperatom.report.markup import columns, duration, number
+from hyperatom.report.markup import columns, duration, known, number
 
 
 def with_others(data: ReportData, others: Sequence[ReportData]) -> ReportData:
@@ -50,24 +50,18 @@ def beside(data: ReportData) -> str:
 
 def _row(data: ReportData) -> tuple[str, ...]:
     table, ledger = data.proposals, data.ledger
-    error = table.guide_error[table.produced]
-    error = error[np.isfinite(error)]
     return (
         data.title,
         data.guide,
         f"{ledger.calls_learn:,}",
-        _known(data.acceptance()),
-        f"{error.std():.3g} meV/atom" if len(error) > 1 else "unknown",
+        known(data.acceptance()),
+        table.error_in_words(table.produced),
         number(ledger.calls_per_independent_sample),
         duration(ledger.seconds_guide),
         duration(ledger.seconds_fit),
         duration(ledger.seconds_reference),
-        _known(data.energy),
+        known(data.energy),
     )
-
-
-def _known(estimate: Estimate | None) -> str:
-    return "unknown" if estimate is None else str(estimate)
 
 
 def _apart(one: Estimate | None, other: Estimate | None) -> str:

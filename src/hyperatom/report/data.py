@@ -104,6 +104,11 @@ class ProposalTable:
         """Which proposals the frozen guide made."""
         return np.asarray(self.phase == PRODUCE)
 
+    def error_in_words(self, chosen: NDArray[np.bool_]) -> str:
+        """Standard deviation of the guide's error over the `chosen` proposals."""
+        error = self.guide_error[chosen & np.isfinite(self.guide_error)]
+        return f"{error.std():.3g} meV/atom" if len(error) > 1 else "unknown"
+
     def by_walker(self, values: Array, chosen: NDArray[np.bool_]) -> list[Array]:
         """`values` of the `chosen` proposals, one series per walker; NaN left out."""
         chosen = chosen & np.isfinite(values)

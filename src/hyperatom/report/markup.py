@@ -42,6 +42,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000.0 else f"{value:.0f}"
 
 
+def known(value: object | None) -> str:
+    """As it is written; `unknown` for None."""
+    return "unknown" if value is None else str(value)
+
+
 def plain(value: object) -> str:
     """With what HTML would take for its own escaped."""
     return escape(str(value), quote=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hyperatom.analysis.statistics import Estimate, split_r_hat
+from hyperatom.analysis.statistics import split_r_hat
 from hyperatom.campaign.certificate import Check
 from hyperatom.report.beside import beside
 from hyperatom.report.data import LEARN, PRODUCE, LadderSummary, ReportData, SystemDescription
 from hyperatom.report.figures import Picture, draw_all
-from hyperatom.report.markup import columns, duration, named, number, plain
+from hyperatom.report.markup import columns, duration, known, named, number, plain
 from hyperatom.report.space.scene import inline_scene
 
 OUTCOMES = {True: ("passed", "✓"), False: ("failed", "✗"), None: ("undecided", "?")}
@@ -174,8 +174,6 @@ def _proposals(data: ReportData) -> str:
         chosen = table.phase == phase
         if not chosen.any():
             continue
-        error = table.guide_error[chosen]
-        error = error[np.isfinite(error)]
         rows.append(
             (
                 name,
@@ -185,7 +183,7 @@ def _proposals(data: ReportData) -> str:
                 f"{int(table.accepted[chosen].sum()):,}",
                 f"{100.0 * table.accepted[chosen].mean():.1f} %",
                 f"{number(float(table.trajectory_length[chosen].mean()))} fs",
-                f"{error.std():.3g} meV/atom" if len(error) > 1 else "unknown",
+                table.error_in_words(chosen),
             )
         )
     heads = ("phase", "proposals", "judged", "vetoed", "accepted", "acceptance", "mean length",
@@ -230,9 +228,6 @@ def _energy(data: ReportData, pictures: dict[str, Picture]) -> str:
 
 
 def _ladder(ladder: LadderSummary) -> str:
-    def known(estimate: Estimate | None) -> str:
-        return "unknown" if estimate is None else str(estimate)
-
     rows = [
         (
             rung.name,

@@ -61,12 +61,11 @@ def heat_capacity(
     numbers["slope over all temperatures"] = _line(kelvins, means, kinetic)
     notes = list(found.notes)
     if corrections:
-        for t in kelvins:
-            own, name = numbers[f"C_V at {t:g} K"], f"C_V at {t:g} K, of the reference"
-            numbers[name] = _sum(own, corrections[t].heat_capacity)
-        curves["fluctuation, of the reference"] = _curve(
-            [(t, numbers[f"C_V at {t:g} K, of the reference"]) for t in kelvins]
-        )
+        fluctuations = [
+            (t, _sum(numbers[f"C_V at {t:g} K"], corrections[t].heat_capacity)) for t in kelvins
+        ]
+        curves["fluctuation, of the reference"] = _curve(fluctuations)
+        numbers |= {f"C_V at {t:g} K, of the reference": one for t, one in fluctuations}
         corrected = [
             _sum(mean, corrections[t].energy) for t, mean in zip(kelvins, means, strict=True)
         ]

@@ -41,7 +41,7 @@ def corrections(
     runs: Sequence[tuple[float, Trajectory]],
     told: Callable[[float, str], None],
 ) -> dict[float, Correction]:
-    """By temperature.
+    """What the reference adds to averages of each run, by temperature in K.
 
     `runs` are those of `parts`. Frames are evenly spaced over each; their labels are kept beside it
     and paid for once. Empty where the study asks for none, or has not learned the guide itself.
@@ -60,18 +60,13 @@ def corrections(
         )
         energies = np.array([answer.energy for answer in answers])
         values, errors = correction(run.energies[chosen], energies, part.kelvin)
-        thermal = BOLTZMANN * part.kelvin
-        energy, capacity = (
-            Estimate(value / scale, error / scale, len(chosen), 1.0, unit, run.kind)
-            for value, error, scale, unit in zip(
-                values.tolist(),
-                errors.tolist(),
-                (run.n_atoms, run.n_atoms * thermal**2),
-                ("eV/atom", "k_B/atom"),
-                strict=True,
-            )
+        kept = len(chosen), 1.0
+        per_atom = 1.0 / run.n_atoms
+        per_degree = per_atom / (BOLTZMANN * part.kelvin) ** 2
+        found[part.kelvin] = Correction(
+            Estimate(values[0] * per_atom, errors[0] * per_atom, *kept, "eV/atom", run.kind),
+            Estimate(values[1] * per_degree, errors[1] * per_degree, *kept, "k_B/atom", run.kind),
         )
-        found[part.kelvin] = Correction(energy, capacity)
     return found
 
 

@@ -104,8 +104,13 @@ class Posterior:
     def standard_deviation(self, features: Array) -> Array:
         """sqrt(phi^T cov(w) phi) for rows phi (..., n_features), in the unit of y."""
         scaled = (features * self.scales).reshape(-1, len(self.scales))
-        solved = solve_triangular(self.factor, scaled.T, trans="T", check_finite=False)
-        return np.asarray(np.sqrt((solved**2).sum(axis=0)).reshape(features.shape[:-1]))
+        return np.asarray(np.sqrt(variance(self.factor, scaled)).reshape(features.shape[:-1]))
+
+
+def variance(factor: Array, scaled: Array) -> Array:
+    """phi^T D M^-1 D phi, (n,), of rows D phi (n, n_features); M = R^T R, `factor` R."""
+    solved = solve_triangular(factor, scaled.T, trans="T", check_finite=False)
+    return np.asarray((solved**2).sum(axis=0))
 
 
 def _precision(equations: NormalEquations, scales: Array, hyper: Hyperparameters) -> Array:

@@ -18,9 +18,9 @@ Its size is corrected afterwards (`predicted_errors`).
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
+from scipy.linalg import cho_solve
 
-from hyperatom.potentials.readouts.bayesian_linear import Posterior
+from hyperatom.potentials.readouts.bayesian_linear import Posterior, variance
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def misfits(solution: Posterior, rows: Array, missed: Array, variances: Array) -
     scaled = rows * solution.scales
     pulled = cho_solve((solution.factor, False), scaled.T, check_finite=False).T
     pulled = pulled * (missed / variances)[:, None]
-    known, found = np.sum((scaled @ pulled.T) ** 2, axis=1), _posterior(solution.factor, scaled)
+    known, found = np.sum((scaled @ pulled.T) ** 2, axis=1), variance(solution.factor, scaled)
     if not np.all(known > 0.0):
         return np.zeros((0, rows.shape[1]))
     pulled = pulled / np.exp(0.5 * np.mean(np.log(known / found)))
@@ -50,10 +50,5 @@ def parameter_variance(factor: Array, misfit: Array | None, scaled: Array) -> Ar
     of earlier versions: then S is zero.
     """
     if misfit is None:
-        return _posterior(factor, scaled)
-    return np.asarray(_posterior(factor, scaled) + np.sum((scaled @ misfit.T) ** 2, axis=1))
-
-
-def _posterior(factor: Array, scaled: Array) -> Array:
-    solved = solve_triangular(factor, scaled.T, trans="T", check_finite=False)
-    return np.asarray((solved**2).sum(axis=0))
+        return variance(factor, scaled)
+    return np.asarray(variance(factor, scaled) + np.sum((scaled @ misfit.T) ** 2, axis=1))
