@@ -180,7 +180,7 @@ def ours(name: str, folder: Path, minutes: float) -> Score:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60.0 * 4 * minutes + 600)
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1])
-    return Score(*(float(word) for word in done.stdout.split()[-9:]))
+    return Score(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def child(name: str, folder: Path, minutes: float) -> None:
@@ -220,17 +220,21 @@ def child(name: str, folder: Path, minutes: float) -> None:
     found = judged.total
     os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
     trusted = judged.trust
-    calibration = (
-        (
-            trusted.coverage(0.68), trusted.coverage(0.95),
-            trusted.rank_correlation, trusted.rank_at_best[0],
+    score = Score(
+        found.energy,
+        found.forces,
+        cost(best, test, time.process_time),
+        seconds,
+        median=1e3 * float(np.median(np.abs(np.diff(judged.energies)))),
+    )
+    if trusted is not None:
+        score = score._replace(
+            within_68=trusted.coverage(0.68),
+            within_95=trusted.coverage(0.95),
+            rank=trusted.rank_correlation,
+            rank_at_best=trusted.rank_at_best[0],
         )
-        if trusted is not None
-        else (float("nan"),) * 4
-    )  # fmt: skip
-    median = 1e3 * float(np.median(np.abs(np.diff(judged.energies))))
-    spent = cost(best, test, time.process_time)
-    print(found.energy, found.forces, spent, seconds, *calibration, median)
+    print(json.dumps(score._asdict()))
 
 
 def theirs(name: str, folder: Path, minutes: float, environments: Path) -> Score:

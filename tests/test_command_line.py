@@ -28,6 +28,7 @@ from hyperatom.campaign.settings import Settings, load_settings
 from hyperatom.cli.display import LiveDisplay, PlainDisplay, duration
 from hyperatom.cli.main import app
 from hyperatom.potentials.family_catalogue import settings_schema
+from small_guide import SMALL_GUIDE
 
 TESTS = Path(__file__).parent
 PROGRAM = [sys.executable, "-c", "from hyperatom.cli.main import run; run()"]
@@ -36,14 +37,7 @@ INPUT: dict[str, Any] = {
     "configuration": {"crystal": "aluminium"},
     "temperature": 300,
     "reference": {"calculator": ENGINE, "time_out": 30},
-    "guide": {
-        "cutoff": 4,
-        "radial_functions": 5,
-        "power_channels": 2,
-        "power_degree": 1,
-        "bispectrum_channels": 0,
-        "bispectrum_degree": 0,
-    },
+    "guide": SMALL_GUIDE,
     "sampling": {"time_step": 5, "length": 100, "segments": 1},
     "learn": {"calls": 12, "window": 10, "probation": 2},
     "produce": {"proposals": 40, "guide_samples": 80},

@@ -13,19 +13,13 @@ from hyperatom.campaign.monitor import Unwatched
 from hyperatom.cli.main import app
 from hyperatom.errors import InputError
 from hyperatom.references.label_store import LabelStore
+from small_guide import SMALL_GUIDE
 
 INPUT = {
     "configuration": {"crystal": "aluminium"},
     "temperature": 300,
     "reference": {"calculator": "ase:ase.calculators.emt.EMT"},
-    "guide": {
-        "cutoff": 4,
-        "radial_functions": 5,
-        "power_channels": 2,
-        "power_degree": 1,
-        "bispectrum_channels": 0,
-        "bispectrum_degree": 0,
-    },
+    "guide": SMALL_GUIDE,
     "sampling": {"time_step": 5, "length": 100, "segments": 1},
     "learn": {"calls": 40, "window": 8, "acceptance": 0.8, "probation": 2},
     "produce": {"proposals": 3, "guide_samples": 0},

@@ -29,6 +29,7 @@ from hyperatom.evaluation import Evaluation
 from hyperatom.references.label_store import LabelStore
 from hyperatom.report.live.server import LiveServer, Watch
 from hyperatom.report.live.snapshot import snapshot
+from small_guide import SMALL_GUIDE
 
 TESTS = Path(__file__).parent
 PROGRAM = [sys.executable, "-c", "from hyperatom.cli.main import run; run()"]
@@ -366,9 +367,7 @@ def test_watching_a_real_run_that_is_killed_and_resumed(tmp_path: Path) -> None:
         **os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
         "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
-    content = {**INPUT, "guide": {"cutoff": 4, "radial_functions": 5, "power_channels": 2,
-                                  "power_degree": 1, "bispectrum_channels": 0,
-                                  "bispectrum_degree": 0},
+    content = {**INPUT, "guide": SMALL_GUIDE,
                "sampling": {"time_step": 5, "length": 100, "segments": 1}, "walkers": 1,
                "learn": {"calls": 12, "window": 10, "probation": 2},
                "produce": {"proposals": 400, "guide_samples": 0}}  # fmt: skip
