@@ -19,7 +19,8 @@ from hyperatom.references.label_store import LabelStore
 from hyperatom.studies.page import investigate
 from hyperatom.studies.relaxation import relax
 from hyperatom.studies.settings import RelaxationSettings, load_study_settings
-from hyperatom.studies.study import create, opened
+from hyperatom.studies.study import opened
+from hyperatom.studies.study_directory import create
 from study_monitors import WatchingCampaigns
 
 

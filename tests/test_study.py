@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from hyperatom.analysis.density_map import DensityMap
 from hyperatom.cli.main import app
-from hyperatom.errors import InputError
+from hyperatom.errors import InputError, RunDirectoryError
 from hyperatom.frames import FramesInMemory
 from hyperatom.potentials.compiled_potential import CompiledModel, CompiledPotential
 from hyperatom.simulation import simulation as simulating
 from hyperatom.simulation.movers import PotentialMover
 from hyperatom.structures.quasicrystal.katz_gratias import katz_gratias
-from hyperatom.studies import samples, study
+from hyperatom.studies import samples, study, study_directory
 from hyperatom.studies.observations import energies, heat_capacity
 from hyperatom.studies.page import investigate, write_page
 from hyperatom.studies.parts import Part, learning_temperatures, motion_settings
@@ -33,7 +33,8 @@ from hyperatom.studies.settings import (
     template,
 )
 from hyperatom.studies.six_dimensions import lift_runs, phason_jumps
-from hyperatom.studies.study import create, opened
+from hyperatom.studies.study import opened
+from hyperatom.studies.study_directory import amend, create
 from hyperatom.trajectory import Trajectory
 from hyperatom.units import BOLTZMANN, FEMTOSECOND
 from study_monitors import Watching, WatchingCampaigns
@@ -94,8 +95,8 @@ def springs(tmp_path, monkeypatch, made):
         model.reserve(configuration)
         return made
 
-    monkeypatch.setattr(study, "make_mover", make_mover)
-    monkeypatch.setattr(samples, "make_mover", make_mover)
+    for room in (study, study_directory, samples):
+        monkeypatch.setattr(room, "make_mover", make_mover)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -605,6 +606,49 @@ def test_a_folder_in_use_and_one_that_is_none(springs):
     assert f"--resume {path}" in " ".join(again.output.split())
     assert run(app, ["study", "heat-capacity", "--resume", "nowhere"]).exit_code == 2
     assert run(app, ["study", "heat-capacity"]).exit_code == 2
+
+
+def test_an_input_that_asks_for_more_of_the_same_runs(springs, monkeypatch):
+    """Runs stay as they are; what is made of them is made anew; a kill leaves one of two inputs."""
+    monkeypatch.chdir(springs)
+    short = {"dynamic": INPUT["dynamic"] | {"length": 12.0}}
+    path = started(springs, "study", **short)
+    go_on(path)
+    stores = sorted(path.glob("springs/*K/motion.db"))
+    moved = [store.read_bytes() for store in stores]
+    assert len(moved) == 3
+
+    def asked(**changes):
+        source = springs / "more.yaml"
+        source.write_text(yaml.safe_dump(INPUT | short | changes))
+        arguments = ["study", "heat-capacity", "more.yaml", "--resume", "study"]
+        return CliRunner().invoke(app, arguments)
+
+    ran = asked(minima={"frames": 6, "force": 1e-4}, title="six")
+    assert ran.exit_code == 0, ran.output
+    assert [store.read_bytes() for store in stores] == moved
+    for file in path.glob("springs/*K/minima.json"):
+        assert json.loads(file.read_text())["settings"]["frames"] == 6
+    assert "minima.frames" in (path / "log.txt").read_text()
+    assert "six" in (path / "report.html").read_text()
+    go_on(path)  # as an input of its own
+
+    refused = asked(dynamic=short["dynamic"] | {"length": 24.0}, title="seven")
+    assert refused.exit_code == 2
+    assert "it differs in dynamic.length" in " ".join(refused.output.split())
+    assert "six" in (path / "input.yaml").read_text()
+
+    # Killed between the two files that know the input.
+    kept = (path / "input.yaml").read_text()
+    source = springs / "more.yaml"
+    source.write_text(yaml.safe_dump(INPUT | short | {"title": "eight"}))
+    amend(source.read_text(), source, path)
+    (path / "input.yaml").write_text(kept)
+    with opened(path) as work:
+        assert work.settings.title == "six"
+    (path / "input.yaml").write_text(kept + "seed: 1\n")
+    with pytest.raises(RunDirectoryError, match="was changed after the run began"), opened(path):
+        pass
 
 
 def test_the_template_is_an_input(tmp_path):

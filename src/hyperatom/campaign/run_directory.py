@@ -101,7 +101,7 @@ class RunDirectory:
                 f"{header.get('versions', {}).get('hyperatom')}; this is format {FORMAT}.",
                 "Use the version of hyperatom that wrote it.",
             )
-        if header["input"] != _digest(text):
+        if _digest(text) not in (header["input"], *header.get("amended", ())):
             raise RunDirectoryError(
                 f"{path}/input.yaml was changed after the run began.",
                 "Restore it, or start a new run with the changed input.",
@@ -110,6 +110,15 @@ class RunDirectory:
         if lock:
             run.lock()
         return run
+
+    def amend(self, input_text: str) -> None:
+        """Replace the input by one under which all that was computed is the same.
+
+        Killed at any moment, the directory has one of the two.
+        """
+        self.header["amended"] = [*self.header.get("amended", ()), _digest(input_text)]
+        self.seal()
+        write_atomically(self.path / "input.yaml", input_text)
 
     @property
     def input_text(self) -> str:

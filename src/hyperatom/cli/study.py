@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyperatom.cli.input_files import OptionalInputFile, Resume, Schema, Template, read_input
+from hyperatom.cli.input_files import Resume, Schema, Template, read_input
 from hyperatom.cli.problems import plainly, stoppable
 from hyperatom.errors import InputError
 
@@ -28,7 +28,13 @@ def _study() -> None:
 
 @study.command("heat-capacity")
 def heat_capacity(
-    file: OptionalInputFile = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="The input file, YAML; with --resume one that asks for more of the same runs.",
+        ),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option("--directory", "-d", help="Where it lives. Default: FILE's stem + -study."),
@@ -46,22 +52,23 @@ def heat_capacity(
             typer.echo(json.dumps(described(), indent=2) if schema else settings.template())
         return
     with plainly():
-        if (file is None) == (resume is None):
+        if file is None and resume is None:
             raise InputError(
                 "Give an input file, or --resume and a directory.",
                 "'hyperatom study heat-capacity --template > study.yaml' writes one to edit.",
             )
-    if resume is not None:
-        with plainly(resume):
-            _go_on(resume)
-        return
-    assert file is not None
-    path = directory if directory is not None else Path(f"{file.stem}-study")
+        if directory is not None and resume is not None:
+            raise InputError(
+                f"A study that is resumed lives where it is, and --directory names {directory}.",
+                "Leave --directory out, or begin a new study without --resume.",
+            )
+    path = resume or directory or Path(f"{file.stem if file else ''}-study")
     with plainly(path):
-        text = read_input(file, "hyperatom study heat-capacity --template > study.yaml")
-        from hyperatom.studies.study import create
+        if file is not None:
+            from hyperatom.studies.study_directory import amend, create
 
-        create(text, file, path)
+            text = read_input(file, "hyperatom study heat-capacity --template > study.yaml")
+            (create if resume is None else amend)(text, file, path)
         _go_on(path)
 
 

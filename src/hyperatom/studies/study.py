@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import yaml
 
@@ -35,8 +35,6 @@ from hyperatom.campaign.monitor import Monitor as CampaignMonitor
 from hyperatom.campaign.run_directory import RunDirectory, write_atomically
 from hyperatom.campaign.settings import load_settings
 from hyperatom.configuration import Configuration
-from hyperatom.errors import InputError
-from hyperatom.report.comparison import read_experiment
 from hyperatom.simulation import assembly as simulations
 from hyperatom.simulation.movers import Mover, make_mover
 from hyperatom.simulation.simulation import Monitor as MotionMonitor
@@ -55,17 +53,7 @@ from hyperatom.studies.parts import (
 from hyperatom.studies.relaxation import Surface, relax
 from hyperatom.studies.series import Member, build_member, relaxed_member, write_atoms
 from hyperatom.studies.settings import MemberSettings, StudySettings, load_study_settings
-
-
-class StudyDirectory(RunDirectory):
-    """The directory of a study."""
-
-    @staticmethod
-    def _cure(path: Path) -> str:
-        return (
-            f"Continue it with 'hyperatom study heat-capacity --resume {path}', or choose another "
-            "with --directory."
-        )
+from hyperatom.studies.study_directory import StudyDirectory
 
 
 class StudyMonitor(Protocol):
@@ -90,29 +78,6 @@ class StudyMonitor(Protocol):
     def motion(self, path: Path) -> AbstractContextManager[MotionMonitor]:
         """Who watches the simulation in `path`."""
         ...
-
-
-def create(text: str, source: Path, path: Path) -> None:
-    """Make the directory of a study: everything is checked before anything is spent.
-
-    Raises `InputError` for whatever is wrong with settings, atoms, engines and potentials.
-    """
-    settings = load_study_settings(text, str(source))
-    kept = _with_absolute_paths(text, source, settings)
-    settings = load_study_settings(kept, str(source))
-    members = [build_member(one, source.parent) for one in settings.series]
-    for files in settings.experiment.values():
-        for file in files:
-            read_experiment(file)
-    for member in members:
-        _check(settings, member)
-    directory = StudyDirectory.create(path, kept)
-    try:
-        for member in members:
-            write_atoms(member.configuration, path / member.settings.folder / ATOMS)
-        directory.seal()
-    finally:
-        directory.close()
 
 
 @dataclass
@@ -330,49 +295,7 @@ def opened(path: Path) -> Iterator[Study]:
         directory.close()
 
 
-def _check(settings: StudySettings, member: Member) -> None:
-    """Engine and potential of a member; raises `InputError` with its name."""
-    try:
-        if settings.method == "exact" or member.settings.potential is None:
-            content = campaign_content(settings, member.settings, settings.kelvins[-1])
-            wanted = load_settings(yaml.safe_dump(content), "campaign")
-            campaigns.check_campaign(wanted, member.configuration, Path())
-        else:
-            part = Part("motion", member.settings, settings.kelvins[-1], Path())
-            moving = motion_settings(settings, part)
-            make_mover(moving, member.configuration, Path(), None).close()
-    except InputError as problem:
-        raise InputError(f"{member.name}: {problem.problem}", problem.cure) from problem
-
-
 def _sweep(path: Path) -> None:
     """Remove what was left half made; nothing had been computed in it."""
     if path.exists():
         shutil.rmtree(path)
-
-
-def _with_absolute_paths(text: str, source: Path, settings: StudySettings) -> str:
-    content = yaml.safe_load(text)
-    folder = source.parent
-
-    def absolute(section: Any, key: str) -> None:
-        given = section.get(key) if isinstance(section, dict) else None
-        if isinstance(given, list):
-            section[key] = [str((folder / one).resolve()) for one in given]
-        elif given is not None:
-            section[key] = str((folder / given).resolve())
-
-    for member in content["series"]:
-        absolute(member.get("configuration"), "file")
-        absolute(member.get("potential"), "file")
-    for owner in (content, *content["series"]):
-        parts = owner.get("campaign") or {}
-        absolute((parts.get("guide") or {}).get("baseline"), "file")
-        absolute(parts.get("farm"), "queue")
-        absolute(parts.get("learn"), "labels")
-    for name in settings.experiment:
-        absolute(content["experiment"], name)
-    if content == yaml.safe_load(text):
-        return text
-    heading = f"# {source.name}, with its paths made absolute\n"
-    return heading + yaml.safe_dump(content, sort_keys=False)
