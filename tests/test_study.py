@@ -25,7 +25,6 @@ from hyperatom.studies.observations import energies, heat_capacity
 from hyperatom.studies.page import investigate, write_page
 from hyperatom.studies.parts import Part, learning_temperatures, motion_settings
 from hyperatom.studies.pictures import draw_densities
-from hyperatom.studies.reference_check import correction
 from hyperatom.studies.settings import (
     CampaignParts,
     MapSettings,
@@ -308,53 +307,6 @@ def unsure(folder, name, **dynamic):
     source.write_text(yaml.safe_dump(EXACT | content))
     create(source.read_text(), source, folder / name)
     return folder / name
-
-
-def test_energies_of_the_reference_from_frames_of_a_guide():
-    """Springs that are 3 % too soft in the guide, whose zero is off: the closed form is known."""
-    rng = np.random.default_rng(1)
-    n, kelvin = 60, 400.0
-    thermal = BOLTZMANN * kelvin
-    stiffness = 1.03
-    guide = 0.5 * thermal * (rng.normal(size=(4000, n)) ** 2).sum(axis=1)
-    reference = stiffness * guide + 0.2
-    exact = 0.5 * n * thermal + 0.2 - 0.5 * n * thermal
-    (shift, wider), (error, error_of_wider) = correction(guide, reference, kelvin)
-    second_order = 0.5 * n * thermal * (stiffness - 1.0) ** 2
-    assert error < 0.1 * 0.5 * n * thermal * (stiffness - 1.0)
-    assert abs(shift - exact) < 3.0 * error + second_order
-    # Without the covariance the springs' own share would be missed.
-    assert (reference - guide).mean() - exact > 5.0 * error
-    # Springs of any stiffness have the same variance, though these frames' own is 6 % larger.
-    variance = 0.5 * n * thermal**2
-    assert error_of_wider < 0.02 * variance
-    assert abs(wider) < 3.0 * error_of_wider + 3.0 * (stiffness - 1.0) ** 2 * variance
-    assert reference.var() - guide.var() > 3.0 * error_of_wider
-
-
-def test_energies_of_a_reference_that_is_stiffer_farther_out():
-    """Springs for guide, x^4 more in the reference; its averages by quadrature."""
-    rng = np.random.default_rng(3)
-    n, kelvin, quartic = 60, 400.0, 0.002
-    thermal = BOLTZMANN * kelvin
-    x = rng.normal(size=(8000, n))
-    guide = thermal * 0.5 * (x**2).sum(axis=1)
-    reference = guide + thermal * quartic * (x**4).sum(axis=1)
-    (shift, wider), (error, error_of_wider) = correction(guide, reference, kelvin)
-
-    grid = np.linspace(-8.0, 8.0, 4001)
-    energy = 0.5 * grid**2 + quartic * grid**4
-    weight = np.exp(-energy) / np.exp(-energy).sum()
-    mean = float(weight @ energy)
-    variance = float(weight @ (energy - mean) ** 2)
-    moved = n * thermal * (mean - 0.5)
-    # The next order is a tenth of this one.
-    assert shift == pytest.approx(moved, abs=3.0 * error + 0.1 * abs(moved))
-    exact = n * thermal**2 * (variance - 0.5)
-    assert exact < -2.0 * error_of_wider
-    assert wider == pytest.approx(exact, abs=3.0 * error_of_wider)
-    assert (reference - guide).mean() > moved + 20.0 * error
-    assert reference.var() - guide.var() > exact + 10.0 * error_of_wider
 
 
 @pytest.mark.slow

@@ -1,14 +1,16 @@
 """What a study finds of each member: heat capacity, energies, diffusion, minima."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 
 from hyperatom.analysis.arrhenius import arrhenius
+from hyperatom.analysis.free_energy_difference import FreeEnergyDifference
 from hyperatom.analysis.heat_capacity import DULONG_PETIT, HeatCapacityCurve
 from hyperatom.analysis.inherent_structures import InherentStructures
 from hyperatom.analysis.mean_squared_displacement import (
@@ -20,7 +22,6 @@ from hyperatom.analysis.statistics import Array, Estimate, estimate_mean
 from hyperatom.campaign.run_directory import write_atomically
 from hyperatom.errors import InputError
 from hyperatom.studies.parts import Part
-from hyperatom.studies.reference_check import Correction
 from hyperatom.studies.samples import samples_of, surface_of
 from hyperatom.studies.settings import StudySettings
 from hyperatom.trajectory import Trajectory
@@ -36,11 +37,11 @@ Minima = dict[float, dict[str, Estimate]]
 def heat_capacity(
     runs: Sequence[tuple[float, Trajectory]],
     minima: Minima,
-    corrections: Mapping[float, Correction] | None = None,
+    reference: FreeEnergyDifference | None = None,
 ) -> Observation:
     """C_V three ways, and the part of the inherent structures, d<e_IS>/dT; k_B by atom.
 
-    With `corrections` C_V of the reference by fluctuation and slope as well.
+    With `reference`, what it adds, C_V of the reference by fluctuation and slope as well.
 
     The number `slope over all temperatures` is that of a straight line through <U>, with the
     kinetic part: for a harmonic crystal 3 (N - 1)/N.
@@ -60,24 +61,32 @@ def heat_capacity(
     kelvins, means = zip(*_mean_energies(runs), strict=True)
     numbers["slope over all temperatures"] = _line(kelvins, means, kinetic)
     notes = list(found.notes)
-    if corrections:
+    if reference is not None:
         fluctuations = [
-            (t, _sum(numbers[f"C_V at {t:g} K"], corrections[t].heat_capacity)) for t in kelvins
+            (t, _sum(numbers[f"C_V at {t:g} K"], reference.heat_capacity(t))) for t in kelvins
         ]
         curves["fluctuation, of the reference"] = _curve(fluctuations)
         numbers |= {f"C_V at {t:g} K, of the reference": one for t, one in fluctuations}
-        corrected = [
-            _sum(mean, corrections[t].energy) for t, mean in zip(kelvins, means, strict=True)
+        slopes = _slopes(kelvins, means)
+        between = np.array([-1.0, 1.0]) / (BOLTZMANN * np.diff(kelvins)[:, None])
+        added = [
+            reference.slope(weights, np.array(pair))
+            for weights, pair in zip(between, pairwise(kelvins), strict=True)
         ]
-        slopes = _slopes(kelvins, corrected)
-        curves["slope, of the reference"] = replace(slopes, y=slopes.y + kinetic)
-        numbers["slope over all temperatures, of the reference"] = _line(
-            kelvins, corrected, kinetic
+        curves["slope, of the reference"] = replace(
+            slopes,
+            y=slopes.y + kinetic + [one.value for one in added],
+            error=np.hypot(slopes.error, [one.error for one in added]),
+        )
+        line = numbers["slope over all temperatures"]
+        numbers["slope over all temperatures, of the reference"] = _sum(
+            line, reference.slope(_line_weights(kelvins, means), np.array(kelvins))
         )
         notes.append(
             "Slopes and fluctuations of the reference are those of its own energies in its own "
-            "ensemble, to second order in what the guide errs: their error bars hold that error, "
-            "too."
+            "ensemble: the guide's, and a parabola in the temperature for the difference of free "
+            "energies, to second order in what the guide errs (chi^2 per degree of freedom: "
+            f"{reference.departure:.2g}). Their error bars hold that of both."
         )
     if len(minima) > 1:
         ours = sorted(minima)
@@ -266,21 +275,25 @@ def _sum(one: Estimate, other: Estimate) -> Estimate:
 
 def _line(kelvins: Sequence[float], means: Sequence[Estimate], kinetic: float) -> Estimate:
     """Slope of a straight line through independent means with their errors, plus `kinetic`."""
-    x = BOLTZMANN * np.array(kelvins)
-    y = np.array([one.value for one in means])
+    weights = _line_weights(kelvins, means)
     error = np.array([one.error for one in means])
-    weight: Array = np.where(error > 0.0, error, np.nan) ** -2.0
-    if not np.isfinite(weight).all():
-        weight = np.ones_like(x)
-    centred = x - (weight @ x) / weight.sum()
-    scale = float(weight @ centred**2)
-    slope = float((weight * centred) @ y) / scale
     known = bool((error > 0.0).all())
     return Estimate(
-        slope + kinetic,
-        scale**-0.5 if known else float("nan"),
+        float(weights @ np.array([one.value for one in means])) + kinetic,
+        float(np.linalg.norm(weights * error)) if known else float("nan"),
         min(one.n_effective for one in means),
         1.0,
         "k_B/atom",
         means[0].kind,
     )
+
+
+def _line_weights(kelvins: Sequence[float], means: Sequence[Estimate]) -> Array:
+    """What each mean counts for in the slope of that line, (n,), 1/eV."""
+    x = BOLTZMANN * np.array(kelvins)
+    error = np.array([one.error for one in means])
+    weight: Array = np.where(error > 0.0, error, np.nan) ** -2.0
+    if not np.isfinite(weight).all():
+        weight = np.ones_like(x)
+    centred = x - (weight @ x) / weight.sum()
+    return np.asarray(weight * centred / (weight @ centred**2))

@@ -22,7 +22,7 @@ from hyperatom.studies.observations import (
     minima,
 )
 from hyperatom.studies.pictures import draw_densities, draw_heat_capacities, draw_perpendicular
-from hyperatom.studies.reference_check import corrections
+from hyperatom.studies.reference_check import ask_the_reference
 from hyperatom.studies.samples import samples_of
 from hyperatom.studies.series import Member, build_member
 from hyperatom.studies.six_dimensions import Lifted, lift_runs, phason_jumps
@@ -86,9 +86,9 @@ def _investigate(study: Study, member: Member, found: Findings, told: Told) -> N
         )
     below, problems = minima(parts, settings, told)
     found.problems += problems
-    checked = corrections(study, parts, runs, told)
+    reference = ask_the_reference(study, parts, runs, told)
     told(0.0, f"heat capacity of {name}")
-    found.add("heat-capacity", name, heat_capacity(runs, below, checked))
+    found.add("heat-capacity", name, heat_capacity(runs, below, reference))
     found.add("energy", name, energies(runs, below))
     told(0.3, f"density of {name}")
     species = runs[0][1].symbols
