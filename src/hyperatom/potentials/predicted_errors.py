@@ -3,9 +3,10 @@
     sigma^2 = sum_k c_k^2 v_k
 
 v_1 is the variance of the parameters (of a posterior widened by `readouts.misfit`, or of the
-members of a committee), v_2 the noise, n_atoms s^2. Each misses by its own factor c_k: where a
-potential cannot follow its data, errors of the rows of a frame go together, and a posterior that
-takes them for independent is far too sure, while s is about right.
+members of a committee), v_2 the noise, n_atoms s^2, v_3 that of a prior, of what no parameter can
+say. Each misses by its own factor c_k: where a potential cannot follow its data, errors of the rows
+of a frame go together, and a posterior that takes them for independent is far too sure, while s is
+about right, and a prior that knows no data far too doubtful.
 """
 
 from typing import Any, Final
@@ -19,12 +20,13 @@ ENOUGH: Final = 5
 """Errors that were found, from which on predicted ones are corrected."""
 
 SPREAD: Final = 3.0
-"""Of ln(c_k^2) about that of one c for all, which remains where nothing tells them apart."""
+"""Of ln(c_k^2) about that of one c for the first two, which remains where nothing tells them apart,
+and about that by which a third would explain all alone."""
 
 
-def parts_of(variance: Array, noise: Any) -> Array:
-    """The two variances of each energy, (n, 2), of (n,) and of (n,) or one number, in eV^2."""
-    return np.stack(np.broadcast_arrays(variance, noise), axis=1)
+def parts_of(*variances: Any) -> Array:
+    """The variances of each energy, (n, n_parts), each of (n,) or one number, in eV^2."""
+    return np.stack(np.broadcast_arrays(*variances), axis=1)
 
 
 def deviation(inflations: Any, variances: Array) -> Array:
@@ -42,13 +44,15 @@ def inflations_of(wrong: Array, variances: Array) -> Array:
 
     if len(wrong) < ENOUGH:
         return np.ones(variances.shape[1])
-    common = np.log(np.mean(wrong**2 / variances.sum(axis=1)))
+    # The scale of a prior's variance, far beyond the others, says nothing about theirs.
+    known = variances[:, :2].sum(axis=1)
+    parts = (known if k < 2 else part for k, part in enumerate(variances.T))
+    centres = np.array([np.log(np.mean(wrong**2 / part)) for part in parts])
 
     def unlikely(logarithms: Array) -> float:
         variance = variances @ np.exp(logarithms)
-        prior = np.sum(((logarithms - common) / SPREAD) ** 2)
+        prior = np.sum(((logarithms - centres) / SPREAD) ** 2)
         return float(np.sum(np.log(variance) + wrong**2 / variance) + prior)
 
-    start = np.full(variances.shape[1], common)
-    found = minimize(unlikely, start, method="Nelder-Mead", options={"maxiter": 1000}).x
+    found = minimize(unlikely, centres, method="Nelder-Mead", options={"maxiter": 1000}).x
     return np.asarray(np.exp(0.5 * found))

@@ -1,10 +1,11 @@
 """Fits sparse Gaussian processes: inducing points chosen, then one pass over the frames.
 
     E = sum_i [ sum_terms sum_s alpha_s k(x_i, x_s) + c_{s(i)} ] + repulsion
-    sigma_E^2 = c_1^2 var E + c_2^2 n_atoms noise^2
+    sigma_E^2 = c_1^2 v_1 + c_2^2 n_atoms noise^2 + c_3^2 v_3
 
-with weights, signals, noise levels and var E as in `readouts/sparse_gaussian_process.py`, and c_k
-of the frames that were held out (`predicted_errors`). The memory that a fit takes is that of the
+with weights, signals, noise levels and var E = v_1 + v_3, what the data and what the points did not
+say, as in `readouts/sparse_gaussian_process.py`, and c_k of the frames that were held out
+(`predicted_errors`). The memory that a fit takes is that of the
 Gram matrices and of the rows of one frame.
 """
 
@@ -230,7 +231,7 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
         "posterior": solution.factor,
         "misfits": rows.misfits(solution, noise["energy"]),
         "noise": np.float64(noise["energy"]),
-        "inflation": np.ones(2),
+        "inflation": np.ones(3),
     }
     potential = assemble_sparse(settings, form, parameters, knowledge, model)
     inflations = _inflations(potential, task.validation, others.missed(solution.weights))
@@ -245,7 +246,7 @@ def _inflations(
     potential: FittedPotential, frames: Sequence[LabelledFrame], missed: Array
 ) -> Array:
     if not frames:
-        return np.ones(2)
+        return np.ones(3)
     parts = [
         _variances(potential, here, here.positions[None], here.cell[None])
         for here in (frame.configuration for frame in frames)
@@ -258,13 +259,16 @@ def sparse_errors(
 ) -> Array:
     """sigma_E of the equation above at each waypoint, eV, (n_points,)."""
     parts = _variances(potential, configuration, waypoints, cells)
-    return deviation(potential.knowledge["inflation"], parts)
+    inflations = np.asarray(potential.knowledge["inflation"])
+    if len(inflations) == 2:  # files of earlier versions have one for both parts of var E
+        inflations = inflations[[0, 1, 0]]
+    return deviation(inflations, parts)
 
 
 def _variances(
     potential: FittedPotential, configuration: Configuration, waypoints: Array, cells: Array
 ) -> Array:
-    """What the process does not know at each waypoint, and noise, eV^2, (n_points, 2)."""
+    """v_1, noise and v_3 of the equation above at each waypoint, eV^2, (n_points, 3)."""
     knowledge, model = potential.knowledge, potential.model
     assert isinstance(model, SparseModel)
     terms, owns = model.form.terms, potential.parameters["terms"]
@@ -287,11 +291,11 @@ def _variances(
         priors.append(unsaid)
     groups = groups_of(factors)
     scales = prior_scales(groups, signals, groups[-1].stop + len(counts), CONSTANT_SCALE)
-    variance = predictive_variance(
+    untold, unsaid = predictive_variance(
         np.array(rows), np.array(priors), scales, knowledge["posterior"], knowledge.get("misfits")
-    )
+    ).T
     noise = float(knowledge["noise"]) ** 2 * configuration.n_atoms
-    return parts_of(variance, noise)
+    return parts_of(untold, noise, unsaid)
 
 
 def _notes(

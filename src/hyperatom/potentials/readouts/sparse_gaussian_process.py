@@ -21,8 +21,10 @@ The variance of an energy E is that of the projected process with the prior's ow
 
     var E = delta^2 [k(E, E) - |L^-1 k_sE|^2] + delta^2 v^T M^-1 v,   v = L^-1 k_sE:
 
-what the points cannot say of E, and what the data did not say of the points; the second is widened
-by what frames were missed by (`misfit`).
+what the points cannot say of E, and what the data did not say of the points. The second is widened
+by what frames were missed by (`misfit`); the first knows no data, and where atoms are alike their
+shares add up although many frames have told of such atoms: each has a size of its own, corrected
+afterwards (`predicted_errors`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -189,7 +191,9 @@ def predictive_variance(
     posterior_factor: Array,
     misfit: Array | None = None,
 ) -> Array:
-    """var E of the equation above, of n energies, (n,) in eV^2, and what `misfit` adds to it.
+    """The parts of var E of n energies, (n, 2) in eV^2: what data, and what points did not say.
+
+    The first with what `misfit` adds to it.
 
     | array              | shape                    | meaning                                      |
     |--------------------|--------------------------|----------------------------------------------|
@@ -199,5 +203,5 @@ def predictive_variance(
     | `posterior_factor` | (n_unknowns, n_unknowns) | upper triangular R, M = R^T R                |
     | `misfit`           | (n_frames, n_unknowns)   | as `misfits` made it; None: nothing missed   |
     """
-    known = parameter_variance(posterior_factor, misfit, whitened_rows * scales)
-    return np.asarray(np.maximum(prior, 0.0) + known)
+    untold = parameter_variance(posterior_factor, misfit, whitened_rows * scales)
+    return np.stack([untold, np.maximum(prior, 0.0)], axis=1)
