@@ -506,6 +506,7 @@ def test_two_straight_lines_of_energies_give_their_slope():
         ({"temperatures": [300, 300]}, ("a temperature is given twice",)),
         ({"temperature": [300, 400]}, ("did you mean 'temperatures'?",)),
         ({"series": []}, ("series",)),
+        ({"check": {"frames": 2}}, ("check.frames", "4 frames or more")),
         ({"series": [{"name": "nothing"}]}, ("'configuration'", "'approximant'")),
         ({"series": [INPUT["series"][0]] * 2}, ("share the name 'springs'",)),
         ({"dynamic": {"bath": {"name": "nve"}}}, ("langevin",)),

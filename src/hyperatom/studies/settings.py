@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hyperatom.campaign.input_text import checked, template_of
 from hyperatom.campaign.settings import (
@@ -24,6 +24,9 @@ CURE = (
 )
 
 Kelvin = Annotated[float, Field(gt=0, le=1.0e5)]
+
+FEWEST = 4
+"""Frames of a check."""
 
 OBSERVABLES = ("heat-capacity", "energy", "diffusion", "phason-jumps")
 """What measured points may be laid beside."""
@@ -157,6 +160,13 @@ class CheckSettings(Section):
     frames: int = Field(
         0, ge=0, le=100_000, description="at each temperature, labels to pay for; 0: none"
     )
+
+    @field_validator("frames")
+    @classmethod
+    def _enough(cls, frames: int) -> int:
+        if 0 < frames < FEWEST:
+            raise ValueError(f"a spread of energies takes {FEWEST} frames or more; or give 0")
+        return frames
 
 
 class MapSettings(Section):
