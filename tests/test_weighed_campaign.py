@@ -60,7 +60,7 @@ class Evaluating(AnalyticGuide):
 def weighed(folder, parameters, seed, n_samples=300, n_free=620):
     """Moments of x for both particles of the wells, weighed and as the guide has them."""
     steps = stepper(folder, WELLS.reference, WELLS.start(seed))
-    steps.ensemble = WELLS.ensemble
+    steps.ensembles = [WELLS.ensemble]
     path = GuidedTrajectory(
         Evaluating(WELLS.energy, parameters), WELLS.ensemble, 28.0, 112.0, check_every=4
     )
