@@ -28,6 +28,11 @@ def frames(seed, n):
     return made, np.array(widths)
 
 
+def squeezed(factor):
+    """What makes a crystal of another size."""
+    return lambda atoms: atoms.set_cell(factor * atoms.cell, scale_atoms=True)
+
+
 @pytest.mark.parametrize("kind", ["gap", "flare"])
 def test_atoms_that_are_alike_are_no_reason_for_doubt(kind):
     """What points cannot say adds up where atoms are alike; the frames that were learned know."""
@@ -44,6 +49,11 @@ def test_atoms_that_are_alike_are_no_reason_for_doubt(kind):
     assert told[hot].mean() > 1.5 * told[~hot].mean()
     assert spearmanr(told, np.abs(wrong)).statistic > 0.3
     assert 0.5 < np.sqrt(np.mean((wrong / told) ** 2)) < 2.0
+    # Whatever was never seen is still doubted: a surface, and crystals of another size.
+    for strange in (lambda one: one.center(vacuum=6.0, axis=2), squeezed(0.95), squeezed(1.05)):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 1)
+        strange(atoms)
+        assert potential.evaluate(from_ase(atoms)).energy_error > 5.0 * told.max()
 
 
 def test_files_of_earlier_versions_have_one_factor_for_both_parts():
