@@ -85,6 +85,20 @@ def test_error_bars_are_those_of_many_repetitions():
         assert np.mean([one.departure for one in found]) < 2.0, correlated
 
 
+def test_a_jump_between_phases_is_told():
+    """Frames whose energies differ by another constant above 500 K: no parabola, wide errors."""
+    rng = np.random.default_rng(2)
+    frames = {}
+    for kelvin in (*KELVINS, 1000.0):
+        ours = 0.5 * BOLTZMANN * kelvin * (rng.normal(size=(100, DEGREES)) ** 2).sum(axis=1)
+        frames[kelvin] = ours, ours + (0.5 if kelvin > 500.0 else 0.0) + 0.01 * rng.normal(size=100)
+    found = free_energy_difference(frames, ATOMS, "exact")
+    assert found.departure > 100.0
+    capacity = found.heat_capacity(600.0)
+    assert capacity.error > 0.1
+    assert abs(capacity.value) < 5.0 * capacity.error
+
+
 def test_a_potential_that_is_its_own_reference_and_one_temperature():
     same = springs(lambda x: 0.5 * (x**2).sum(axis=1), 0, 12)
     assert same.heat_capacity(300.0).value == pytest.approx(0.0, abs=1e-9)
