@@ -234,10 +234,11 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
         "inflation": np.ones(3),
     }
     potential = assemble_sparse(settings, form, parameters, knowledge, model)
-    inflations = _inflations(potential, task.validation, others.missed(solution.weights))
+    if task.validation:
+        inflations = _inflations(potential, task.validation, others.missed(solution.weights))
+        potential = replace(potential, knowledge={**knowledge, "inflation": inflations})
     # Another number of slots than during the fit: lists of one configuration, without a margin.
     model.capacity = {}
-    potential = replace(potential, knowledge={**knowledge, "inflation": inflations})
     notes = _notes(rows.equations, solution, noise, signals)
     return FitResult(potential, tuple(curve), "frames learned", notes)
 
@@ -245,8 +246,6 @@ def fit_sparse(task: FitTask, form: Form) -> FitResult:
 def _inflations(
     potential: FittedPotential, frames: Sequence[LabelledFrame], missed: Array
 ) -> Array:
-    if not frames:
-        return np.ones(3)
     parts = [
         _variances(potential, here, here.positions[None], here.cell[None])
         for here in (frame.configuration for frame in frames)

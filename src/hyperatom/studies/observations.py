@@ -67,7 +67,7 @@ def heat_capacity(
         ]
         curves["fluctuation, of the reference"] = _curve(fluctuations)
         numbers |= {f"C_V at {t:g} K, of the reference": one for t, one in fluctuations}
-        slopes = _slopes(kelvins, means)
+        slopes = curves["slope"]
         between = np.array([-1.0, 1.0]) / (BOLTZMANN * np.diff(kelvins)[:, None])
         added = [
             reference.slope(weights, np.array(pair))
@@ -75,7 +75,7 @@ def heat_capacity(
         ]
         curves["slope, of the reference"] = replace(
             slopes,
-            y=slopes.y + kinetic + [one.value for one in added],
+            y=slopes.y + [one.value for one in added],
             error=np.hypot(slopes.error, [one.error for one in added]),
         )
         line = numbers["slope over all temperatures"]

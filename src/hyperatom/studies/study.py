@@ -52,7 +52,7 @@ from hyperatom.studies.parts import (
 )
 from hyperatom.studies.relaxation import Surface, relax
 from hyperatom.studies.series import Member, build_member, relaxed_member, write_atoms
-from hyperatom.studies.settings import MemberSettings, StudySettings, load_study_settings
+from hyperatom.studies.settings import MemberSettings, StudySettings
 from hyperatom.studies.study_directory import StudyDirectory
 
 
@@ -289,8 +289,7 @@ def opened(path: Path) -> Iterator[Study]:
     """A study on its directory, locked; closed again whatever happens."""
     directory = StudyDirectory.open(path, lock=True)
     try:
-        source = str(directory.file("input.yaml"))
-        yield Study(directory, load_study_settings(directory.input_text, source))
+        yield Study(directory, directory.settings)
     finally:
         directory.close()
 

@@ -22,6 +22,11 @@ ANALYSED = ("title", "minima", "check", "maps", "experiment")
 class StudyDirectory(RunDirectory):
     """The directory of a study."""
 
+    @property
+    def settings(self) -> StudySettings:
+        """What its input says."""
+        return load_study_settings(self.input_text, str(self.file("input.yaml")))
+
     @staticmethod
     def _cure(path: Path) -> str:
         return (
@@ -56,8 +61,7 @@ def amend(text: str, source: Path, path: Path) -> None:
     kept, settings = _checked(text, source)
     directory = StudyDirectory.open(path, lock=True)
     try:
-        before = load_study_settings(directory.input_text, str(directory.file("input.yaml")))
-        changed = _differences(before.model_dump(), settings.model_dump())
+        changed = _differences(directory.settings.model_dump(), settings.model_dump())
         if runs := [key for key in changed if key.split(".")[0] not in ANALYSED]:
             raise InputError(
                 f"{source} would have made other runs than those of {path}: it differs in "
