@@ -83,9 +83,11 @@ def free_energy_difference(
             "Give frames at two temperatures or more.",
         )
     rows, values, samples = [], [], []
+    # One stream for all: frames of different temperatures are resampled independently.
+    rng = np.random.default_rng(0)
     for kelvin, (ours, theirs) in frames.items():
         n = len(ours)
-        drawn = np.random.default_rng(n).integers(0, n, (RESAMPLED, n))
+        drawn = rng.integers(0, n, (RESAMPLED, n))
         found = _differences(ours[None], theirs[None], kelvin) / n_atoms
         resampled = _differences(ours[drawn], theirs[drawn], kelvin) / n_atoms
         correlated = estimate_mean((theirs - ours)[None], "eV", kind).autocorrelation_time
